@@ -1,0 +1,1 @@
+"""The inner agent: messages, tools, limits and the loop. Pure: stdlib and anyio, no I/O, no SDK, no pydantic."""

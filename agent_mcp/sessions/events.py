@@ -1,0 +1,181 @@
+"""What a session's log may hold. Append-only; every other view of a session is a fold over these (see `log`).
+
+Kinds and fields are a storage format: new ones may be added with a default, none may change its meaning, so
+that any newer version goes on with any older log. Knows nothing of how or where events are stored.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agent_mcp.agent.messages import Content, Part, ReplyStop, ResultCode, StopReason, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessageAdded:
+    """The user said something. The row's turn is the one that it opened or joined."""
+
+    text: str
+    kind: Literal["user_message"] = "user_message"
+
+
+@dataclass(frozen=True, slots=True)
+class NoteAdded:
+    """Something that we tell the model before its next reply (a server was restarted, is down, is back)."""
+
+    text: str
+    kind: Literal["note"] = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRecord:
+    """A tool definition as the model was shown it; the fields are those of `agent.tools.Tool`."""
+
+    name: str
+    description: str
+    input_schema: dict[str, Any]
+    server: str
+    tool_name: str
+    read_only: bool | None = None
+    idempotent: bool | None = None
+    destructive: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsFixed:
+    """From here on the model is shown these tools; signed thinking from before is left out of requests."""
+
+    tools: tuple[ToolRecord, ...]
+    warnings: tuple[str, ...] = ()
+    """Servers that are down and tools that were left out, each with its reason."""
+    kind: Literal["tools_fixed"] = "tools_fixed"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReplied:
+    """One reply of the model: one step."""
+
+    step: int
+    """From 0 through the session."""
+    parts: tuple[Part, ...]
+    stop: ReplyStop
+    usage: Usage
+    read: int
+    """The highest sequence number that was folded when the model was asked: what it had read."""
+    wire: str = ""
+    model: str = ""
+    blocks: str = ""
+    closing: StopReason | None = None
+    """Why this reply was asked for without tools, as the turn's last; None for an ordinary one."""
+    duration_ms: int = 0
+    kind: Literal["model_reply"] = "model_reply"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A call is about to be sent to its server."""
+
+    call_id: str
+    rerun: bool
+    """Whether a crash may repeat it (declared read-only or idempotent)."""
+    kind: Literal["tool_started"] = "tool_started"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """The one result of a call."""
+
+    call_id: str
+    content: tuple[Content, ...]
+    is_error: bool = False
+    code: ResultCode | None = None
+    duration_ms: int = 0
+    kind: Literal["tool_result"] = "tool_result"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """A call waits for a person's decision."""
+
+    call_id: str
+    expires_at: float
+    """Seconds since the epoch."""
+    kind: Literal["approval_asked"] = "approval_asked"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalGiven:
+    """The decision. Only the first for a call counts."""
+
+    call_id: str
+    decision: Literal["allow", "deny"]
+    reason: str = ""
+    kind: Literal["approval_given"] = "approval_given"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """Somebody wants the running turn to stop."""
+
+    kind: Literal["cancel_asked"] = "cancel_asked"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The turn is over."""
+
+    stop_reason: StopReason
+    error_code: str = ""
+    error_message: str = ""
+    error_hint: str = ""
+    kind: Literal["turn_ended"] = "turn_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDelivered:
+    """A result with the stop reason of this row's turn was sent to a caller who was still there."""
+
+    kind: Literal["delivered"] = "delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """The session takes no more messages."""
+
+    kind: Literal["session_closed"] = "session_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """An event of a newer version than ours. Kept in its place, without meaning to us."""
+
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+EventData = (
+    UserMessageAdded
+    | NoteAdded
+    | ToolsFixed
+    | ModelReplied
+    | ToolStarted
+    | ToolFinished
+    | ApprovalAsked
+    | ApprovalGiven
+    | CancelAsked
+    | TurnEnded
+    | TurnDelivered
+    | SessionClosed
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row of the log."""
+
+    seq: int
+    """From 1 without gaps within its session."""
+    turn: int
+    """The turn it belongs to, from 1; 0 for the session itself."""
+    at: float
+    """Seconds since the epoch."""
+    data: EventData | UnknownEvent

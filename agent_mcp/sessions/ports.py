@@ -1,0 +1,292 @@
+"""What the use cases need from the world. Adapters satisfy these by shape."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from agent_mcp.agent.events import Emit
+from agent_mcp.agent.messages import StopReason
+from agent_mcp.agent.ports import Model, Toolbox
+from agent_mcp.sessions.events import Event, EventData
+from agent_mcp.sessions.profile import Profile
+
+TurnStatus = Literal["queued", "running", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session's row: what is known of it without its log."""
+
+    id: str
+    head: int
+    """The sequence number of its last event."""
+    profile: Profile
+    created_at: float
+    """Seconds since the epoch."""
+    updated_at: float
+    forked_from: str | None = None
+    origin: str = ""
+    """A fingerprint of the arguments that started it, to tell a repeated start from a different one."""
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What is stored when a session starts."""
+
+    id: str
+    profile: Profile
+    origin: str = ""
+    principal: str = ""
+    forked_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a user's message."""
+
+    turn: int
+    outcome: Literal["new", "joined", "resent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one turn. Every write of the runner carries `epoch`; a later claim ends it."""
+
+    session_id: str
+    turn: int
+    epoch: int
+    attempts: int
+    """How many claims in a row, this one included, have found no new event since the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRef:
+    """A turn that has not ended."""
+
+    session_id: str
+    turn: int
+    status: TurnStatus
+    owner: str | None
+    """The process that runs it; None while it is queued."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionListing:
+    """A line of list_sessions. `turn_status` is that of the newest turn."""
+
+    id: str
+    agent: str
+    created_at: float
+    updated_at: float
+    turns: int
+    turn_status: TurnStatus | None
+    closed: bool
+    title: str
+    """The first 80 characters of the first message."""
+
+
+class SessionStore(Protocol):
+    """The log of all sessions. Durable when a call returns; every method may raise `StoreError`."""
+
+    @property
+    def owner(self) -> str:
+        """This process, as turns are owned by it; alive as long as its lock is held."""
+        ...
+
+    async def create(
+        self, session: NewSession, *, message: str | None = None, events: Sequence[tuple[int, EventData]] = ()
+    ) -> None:
+        """Make a session; with a `message`, its first turn too, queued; with `events` (turn, data), a fork's past.
+
+        Raises:
+            SessionExistsError: the id is taken.
+        """
+        ...
+
+    async def get(self, session_id: str) -> SessionRecord:
+        """The session's row.
+
+        Raises:
+            SessionNotFoundError: no session has this id.
+        """
+        ...
+
+    async def submit(self, session_id: str, message: str) -> Submitted:
+        """Add a user message, in one transaction with what it sets off.
+
+        The newest turn, if it has not ended, is joined; else a new queued turn is made. But if the newest user
+        message of the newest turn has the same text and that turn was not delivered, nothing is written
+        (`resent`). A turn counts as delivered from its `TurnDelivered` on.
+
+        Raises:
+            SessionNotFoundError: no session has this id.
+            SessionClosedError: it was closed.
+            SessionBusyError: more than 20 messages wait that the model has not read.
+        """
+        ...
+
+    async def append(
+        self, session_id: str, turn: int, events: Sequence[EventData], *, epoch: int | None = None
+    ) -> Sequence[Event]:
+        """Add events and return them as stored. With `epoch` only if that claim still holds.
+
+        Raises:
+            FencedError: the epoch is over.
+            SessionNotFoundError: no session has this id.
+        """
+        ...
+
+    async def read(self, session_id: str, *, after: int = 0) -> Sequence[Event]:
+        """All events after sequence number `after`, in order; empty for an unknown session."""
+        ...
+
+    def tail(self, session_id: str, *, after: int) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
+        """Events after `after` as they are stored, by whichever process, without gaps, in batches.
+
+        Those of this process come at once, those of others within 100 ms. The iterator never ends by itself.
+        """
+        ...
+
+    async def claim(self, session_id: str, turn: int) -> Claim | None:
+        """Take a queued turn, or a running one whose owner is dead, for this process: epoch + 1.
+
+        None if it has ended, if a turn before it has not, or if a living process owns it.
+        """
+        ...
+
+    async def end_turn(
+        self, claim: Claim, events: Sequence[EventData], *, unread_after: int | None, reopen: bool = False
+    ) -> bool:
+        """End a turn: append `events` and mark it done, in one transaction.
+
+        With `unread_after`, only if there is no user message with a higher sequence number; otherwise nothing is
+        written and the answer is False. With `reopen`, a new queued turn is made if there is such a message
+        (`unread_after` then only says which are unread, and the turn ends in any case).
+
+        Raises:
+            FencedError: the epoch is over.
+        """
+        ...
+
+    async def seize(self, session_id: str, turn: int, events: Sequence[EventData]) -> bool:
+        """End a turn over its owner's head: epoch + 1, `events`, done. False if it had ended already."""
+        ...
+
+    async def unfinished(self) -> Sequence[TurnRef]:
+        """Turns that could be run now: queued with no turn before them unfinished, or whose owner is dead."""
+        ...
+
+    async def count_unfinished(self) -> int:
+        """How many turns are queued or running in the whole store."""
+        ...
+
+    async def list(
+        self, *, query: str = "", limit: int, before: tuple[float, str] | None = None
+    ) -> Sequence[SessionListing]:
+        """Sessions by last update, newest first; `query` is sought in id, agent and title; `before` is the
+        (`updated_at`, `id`) of the last line of the page before."""
+        ...
+
+    async def delete(self, session_id: str) -> None:
+        """Remove a session and its log.
+
+        Raises:
+            SessionNotFoundError: no session has this id.
+            SessionBusyError: a living process runs a turn of it.
+        """
+        ...
+
+
+class Dispatcher(Protocol):
+    """Who runs turns. Says only "run turn n of session s, at least once"; the claim makes it once at a time."""
+
+    def enqueue(self, session_id: str, turn: int) -> None:
+        """Have the turn run soon; repeating it is harmless."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """A downstream server as a session sees it."""
+
+    name: str
+    connected: bool
+    tools: int
+    error: str | None = None
+    """Why it is down; None when it is up or was not needed yet."""
+
+
+class SessionToolbox(Toolbox, Protocol):
+    """The tools of one turn, with what must be said of their servers."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Servers that are down and why; tools left out and why."""
+        ...
+
+    def restarted(self) -> Sequence[str]:
+        """Servers whose connection, and with it what they held for this session, was lost and made anew since
+        the last call of this method."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolScope:
+    """For whom a toolbox is opened."""
+
+    session_id: str
+    turn: int
+    servers: Sequence[str]
+    tools: Sequence[Sequence[str]]
+    """Groups of patterns over uncut names; a tool must match one of every group."""
+    emit: Emit
+
+
+class ToolSource(Protocol):
+    """All downstream servers."""
+
+    async def open_toolbox(self, scope: ToolScope) -> SessionToolbox:
+        """The tools of the scope's servers, connecting them at need; waits for each at most its connect timeout.
+
+        Never raises for a server that is down: it is in `warnings`.
+        """
+        ...
+
+    def status(self, servers: Sequence[str]) -> Sequence[ServerStatus]:
+        """What is known now, without connecting."""
+        ...
+
+    async def release(self, session_id: str) -> None:
+        """The session is over: close the connections that only it used."""
+        ...
+
+
+class ModelSource(Protocol):
+    """All models."""
+
+    def open_model(self, reference: str) -> Model:
+        """The model of a reference (`provider:model` or an alias); no network, no SDK import.
+
+        Raises:
+            UnsupportedProviderError: no such provider, or no such alias.
+            MissingApiKeyError: its key is not set; the message names the variable.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests can move it."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from some fixed point, never going back."""
+        ...
+
+
+RunTurn = Callable[[str, int], Awaitable[StopReason | None]]
+"""Run turn n of a session to its end; None if it was not ours to run."""
