@@ -1,0 +1,139 @@
+"""The config file's shape. Pure data: what is read from disk or the environment is `load`'s business.
+
+Keys are those of CONTRACT in the documentation; every model forbids unknown keys except a server entry, whose
+unknown keys are kept as warnings, since hosts put their own there.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveSeconds = Annotated[float, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors; numbers must be numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerEntry(BaseModel):
+    """One entry of `mcpServers`, already expanded."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    inherit_env: tuple[str, ...] = ()
+    """Names of our own environment variables that the child gets too."""
+    type: Literal["stdio", "http", "sse"] | None = None
+    """None: stdio with a `command`, http with a `url`."""
+    url: str | None = None
+    headers: dict[str, str] = {}
+    disabled: bool = False
+    timeout: PositiveSeconds = 60
+    """Seconds for one tool call."""
+    connect_timeout: PositiveSeconds = 15
+    """Seconds for start, handshake and tool list together."""
+    scope: Literal["shared", "session"] = "shared"
+    required: bool = False
+    era: Literal["auto", "legacy", "modern"] = "auto"
+    interrupted: Literal["retry", "unknown", "ask"] = "unknown"
+    untrusted: bool = False
+    sampling: bool = False
+    tools: tuple[str, ...] | None = None
+    """Patterns over the server's own tool names; None: all."""
+
+
+class BudgetEntry(Strict):
+    """Limits over a session."""
+
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    cost_usd: Annotated[float, Field(gt=0)] | None = None
+    seconds: PositiveSeconds | None = None
+    tool_calls: Annotated[int, Field(ge=0)] | None = None
+
+
+class ApprovalsEntry(Strict):
+    """Patterns over uncut `server__tool` names."""
+
+    allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+class AgentEntry(Strict):
+    """An agent, inline or from a Markdown file."""
+
+    description: str = ""
+    instructions: str = ""
+    model: str | None = None
+    servers: tuple[str, ...] | None = None
+    """None: all servers of the config."""
+    tools: tuple[str, ...] | None = None
+    """Patterns over uncut `server__tool` names; None: all."""
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    budget: BudgetEntry | None = None
+    approvals: ApprovalsEntry | Literal["off"] | None = None
+
+
+class Defaults(AgentEntry):
+    """What an agent does not say itself; also the nameless agent."""
+
+    allow_any_model: bool = False
+
+
+class ModelEntry(Strict):
+    """An alias under `models`."""
+
+    use: str
+    """`provider:model`."""
+    base_url: str | None = None
+    api_key_env: str | None = None
+    """The variable that holds the key; `"NONE"`: the server needs none."""
+    headers: dict[str, str] = {}
+    max_output_tokens: Annotated[int, Field(gt=0)] | None = None
+    extra: dict[str, Any] = {}
+    """Further fields of the provider's request body, as they are."""
+
+
+class ServerSettings(Strict):
+    """How we serve: the `server` key."""
+
+    wait_seconds: Annotated[float, Field(ge=0)] | None = None
+    """How long a call waits by default; None: by the calling host."""
+    max_running_turns: Annotated[int, Field(gt=0)] = 256
+
+
+class Problem(BaseModel):
+    """Something that does not stop us: a server that cannot be used, a key that nobody knows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: str
+    """File and key, `config.json: mcpServers.docs.headers.Authorization`."""
+    message: str
+    hint: str = ""
+    server: str | None = None
+    """The server that it makes unavailable, if any."""
+
+
+class Config(BaseModel):
+    """The whole configuration, expanded and checked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str | None = None
+    """The file it came from; None when there is none."""
+    servers: dict[str, ServerEntry] = {}
+    """Usable servers by name; those disabled or with an unset variable are not among them."""
+    unavailable: dict[str, str] = {}
+    """Servers of the file that cannot be used, with the reason (an unset variable, …). Not the disabled ones."""
+    agents: dict[str, AgentEntry] = {}
+    defaults: Defaults = Defaults()
+    models: dict[str, ModelEntry] = {}
+    store: str | None = None
+    server: ServerSettings = ServerSettings()
+    problems: tuple[Problem, ...] = ()
