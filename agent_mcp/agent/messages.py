@@ -115,6 +115,8 @@ class UserMessage:
     """What the user (the host's model, mostly) said; also a note of ours that the model must read."""
 
     text: str
+    note: bool = False
+    """Ours, not the user's: a server was restarted, is down, is back."""
     kind: Literal["user"] = "user"
 
 

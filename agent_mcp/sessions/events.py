@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agent_mcp.agent.messages import Content, Part, ReplyStop, ResultCode, StopReason, Usage
+from agent_mcp.agent.tools import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +28,10 @@ class NoteAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolRecord:
-    """A tool definition as the model was shown it; the fields are those of `agent.tools.Tool`."""
-
-    name: str
-    description: str
-    input_schema: dict[str, Any]
-    server: str
-    tool_name: str
-    read_only: bool | None = None
-    idempotent: bool | None = None
-    destructive: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ToolsFixed:
     """From here on the model is shown these tools; signed thinking from before is left out of requests."""
 
-    tools: tuple[ToolRecord, ...]
+    tools: tuple[Tool, ...]
     warnings: tuple[str, ...] = ()
     """Servers that are down and tools that were left out, each with its reason."""
     kind: Literal["tools_fixed"] = "tools_fixed"

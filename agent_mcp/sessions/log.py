@@ -1,0 +1,322 @@
+"""The fold over a session's log: the history that a model sees, steps, calls, approvals, turns.
+
+A `SessionState` is nothing but its events: apply the same ones and it is the same. It is kept while a session is
+in use and grows by the events that are new; nothing in it is stored. Knows no storage and no clock.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from agent_mcp.agent.history import in_order, open_calls
+from agent_mcp.agent.messages import (
+    Message,
+    Reply,
+    StopReason,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    Usage,
+    UserMessage,
+)
+from agent_mcp.agent.tools import Tool
+from agent_mcp.sessions.events import (
+    ApprovalAsked,
+    ApprovalGiven,
+    CancelAsked,
+    Event,
+    ModelReplied,
+    NoteAdded,
+    SessionClosed,
+    ToolFinished,
+    ToolsFixed,
+    ToolStarted,
+    TurnDelivered,
+    TurnEnded,
+    UnknownEvent,
+    UserMessageAdded,
+)
+
+CallStatus = Literal["pending", "running", "waiting", "ok", "error", "denied", "interrupted"]
+SessionStatus = Literal["idle", "running", "needs_approval", "closed"]
+
+REOPENING: frozenset[StopReason] = frozenset({"max_tokens", "max_steps", "refusal"})
+"""Ends after which a message that came in too late opens the next turn at once. After a cancel held messages are
+dropped; after an error or a spent budget they wait for the next message, so that no failure repeats itself."""
+
+
+@dataclass(slots=True)
+class CallState:
+    """One tool call and what has become of it."""
+
+    call: ToolCall
+    step: int
+    started: bool = False
+    rerun: bool = False
+    asked: ApprovalAsked | None = None
+    decision: ApprovalGiven | None = None
+    result: ToolResult | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a person must decide."""
+        return self.asked is not None and self.decision is None and self.result is None
+
+    @property
+    def status(self) -> CallStatus:
+        """As hosts read it."""
+        if self.result is None:
+            if self.waiting:
+                return "waiting"
+            return "running" if self.started else "pending"
+        if self.result.code == "TOOL_DENIED":
+            return "denied"
+        if self.result.code == "INTERRUPTED":
+            return "interrupted"
+        return "error" if self.result.is_error else "ok"
+
+
+@dataclass(slots=True)
+class StepState:
+    """One reply of the model with its calls."""
+
+    number: int
+    turn: int
+    reply: Reply
+    calls: list[CallState]
+    duration_ms: int
+    closing: StopReason | None
+    at: float
+
+    @property
+    def finished(self) -> bool:
+        """Whether every call has its result."""
+        return all(call.result is not None for call in self.calls)
+
+    @property
+    def seconds(self) -> float:
+        """Time it ran: the reply, then the longest of its calls; waiting for approvals is not in it."""
+        longest = max((c.result.duration_ms for c in self.calls if c.result is not None), default=0)
+        return (self.duration_ms + longest) / 1000
+
+
+@dataclass(slots=True)
+class TurnState:
+    """One turn."""
+
+    number: int
+    opened_at: float
+    steps: list[StepState] = field(default_factory=list[StepState])
+    messages: list[str] = field(default_factory=list[str])
+    cancel_asked: bool = False
+    ended: TurnEnded | None = None
+    ended_at: float | None = None
+    delivered: bool = False
+
+    @property
+    def usage(self) -> Usage:
+        """Of all its replies."""
+        return Usage.total([step.reply.usage for step in self.steps])
+
+    @property
+    def waiting(self) -> list[CallState]:
+        """Calls that wait for a person."""
+        return [call for step in self.steps[-1:] for call in step.calls if call.waiting] if not self.ended else []
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing goes on until a person decides."""
+        if not self.waiting:
+            return False
+        return all(call.waiting or call.result is not None for call in self.steps[-1].calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A message that the model has not read yet."""
+
+    seq: int
+    turn: int
+    message: UserMessage
+
+
+@dataclass(slots=True, weakref_slot=True)
+class SessionState:
+    """A session as its log tells it, up to the event `seq`."""
+
+    id: str
+    seq: int = 0
+    history: list[Message] = field(default_factory=list[Message])
+    """What the model has read and said. The results of the last reply are in it once all are there."""
+    unread: list[Unread] = field(default_factory=list[Unread])
+    turns: list[TurnState] = field(default_factory=list[TurnState])
+    steps: list[StepState] = field(default_factory=list[StepState])
+    calls: dict[str, CallState] = field(default_factory=dict[str, CallState])
+    tools: Sequence[Tool] | None = None
+    """None until the first turn has fixed them."""
+    warnings: Sequence[str] = ()
+    closed: bool = False
+    updated_at: float = 0.0
+
+    @property
+    def turn(self) -> TurnState | None:
+        """The newest turn."""
+        return self.turns[-1] if self.turns else None
+
+    @property
+    def active(self) -> TurnState | None:
+        """The turn that has not ended, if there is one."""
+        turn = self.turn
+        return turn if turn is not None and turn.ended is None else None
+
+    @property
+    def status(self) -> SessionStatus:
+        """As hosts read it."""
+        if self.closed:
+            return "closed"
+        if self.active is None:
+            return "idle"
+        return "needs_approval" if self.active.resting else "running"
+
+    @property
+    def queued_messages(self) -> int:
+        """User messages that the model has not read."""
+        return sum(not unread.message.note for unread in self.unread)
+
+    @property
+    def usage(self) -> Usage:
+        """Of the whole session."""
+        return Usage.total([step.reply.usage for step in self.steps])
+
+    @property
+    def seconds(self) -> float:
+        """Time that its steps ran, in seconds."""
+        return sum(step.seconds for step in self.steps)
+
+    def open_calls(self) -> Sequence[ToolCall]:
+        """Calls of the newest step that have no result yet."""
+        if not self.steps:
+            return ()
+        step = self.steps[-1]
+        return open_calls(step.reply, [c.call.id for c in step.calls if c.result is not None])
+
+    def readable(self) -> list[Message]:
+        """The history with everything unread: what the next request shows the model."""
+        return [*self.history, *(unread.message for unread in self.unread)]
+
+    def absorb(self, events: Iterable[Event]) -> bool:
+        """Apply the events that are new; False, and nothing beyond it applied, at a gap in the numbers."""
+        for event in events:
+            if event.seq <= self.seq:
+                continue
+            if event.seq != self.seq + 1:
+                return False
+            self._apply(event)
+            self.seq = event.seq
+            self.updated_at = event.at
+        return True
+
+    def _apply(self, event: Event) -> None:
+        match event.data:
+            case UserMessageAdded(text=text):
+                self._add_message(event, text)
+            case NoteAdded(text=text):
+                self.unread.append(Unread(event.seq, event.turn, UserMessage(text, note=True)))
+            case ToolsFixed():
+                self._fix_tools(event.data)
+            case ModelReplied():
+                self._add_reply(event, event.data)
+            case ToolStarted(call_id=call_id, rerun=rerun):
+                call = self.calls[call_id]
+                call.started, call.rerun = True, rerun
+            case ToolFinished():
+                self._add_result(event.data)
+            case ApprovalAsked(call_id=call_id):
+                self.calls[call_id].asked = event.data
+            case ApprovalGiven(call_id=call_id):
+                self._decide(call_id, event.data)
+            case CancelAsked():
+                self._turn(event).cancel_asked = True
+            case TurnEnded():
+                self._end_turn(event, event.data)
+            case TurnDelivered():
+                self._turn(event).delivered = True
+            case SessionClosed():
+                self.closed = True
+            case UnknownEvent():
+                pass
+            case _:
+                assert_never(event.data)
+
+    def _turn(self, event: Event) -> TurnState:
+        while len(self.turns) < event.turn:
+            self.turns.append(TurnState(len(self.turns) + 1, event.at))
+        return self.turns[event.turn - 1]
+
+    def _add_message(self, event: Event, text: str) -> None:
+        turn = self._turn(event)
+        # A message sent again after its turn failed would otherwise be read twice.
+        self.unread = [u for u in self.unread if u.turn == event.turn or u.message.text != text]
+        turn.messages.append(text)
+        self.unread.append(Unread(event.seq, event.turn, UserMessage(text)))
+
+    def _fix_tools(self, fixed: ToolsFixed) -> None:
+        if self.tools is not None and tuple(self.tools) != fixed.tools:
+            # Signed thinking is bound to the tools it was made with: without `blocks` it is rendered anew.
+            self.history = [_without_blocks(message) for message in self.history]
+        self.tools = fixed.tools
+        self.warnings = fixed.warnings
+
+    def _add_reply(self, event: Event, data: ModelReplied) -> None:
+        self.history += [unread.message for unread in self.unread if unread.seq <= data.read]
+        self.unread = [unread for unread in self.unread if unread.seq > data.read]
+        reply = Reply(data.parts, data.stop, data.usage, data.wire, data.model, data.blocks)
+        calls = [CallState(call, data.step) for call in reply.tool_calls]
+        step = StepState(data.step, event.turn, reply, calls, data.duration_ms, data.closing, event.at)
+        self.history.append(reply)
+        self.calls |= {call.call.id: call for call in calls}
+        self.steps.append(step)
+        self._turn(event).steps.append(step)
+
+    def _add_result(self, data: ToolFinished) -> None:
+        state = self.calls[data.call_id]
+        if state.result is not None:
+            return
+        state.result = ToolResult(
+            data.call_id, data.content, data.is_error, data.code, data.duration_ms, state.call.provider_id
+        )
+        step = self.steps[-1]
+        if state.step == step.number and step.finished:
+            self.history.append(in_order(step.reply, [c.result for c in step.calls if c.result is not None]))
+
+    def _decide(self, call_id: str, data: ApprovalGiven) -> None:
+        call = self.calls[call_id]
+        if call.decision is None and call.result is None:
+            call.decision = data
+
+    def _end_turn(self, event: Event, data: TurnEnded) -> None:
+        turn = self._turn(event)
+        if turn.ended is not None:
+            return
+        turn.ended, turn.ended_at = data, event.at
+        if data.stop_reason == "cancelled":
+            opener = turn.messages[0] if turn.messages else None
+            self.unread = [u for u in self.unread if u.message.note or u.message.text == opener]
+        if data.stop_reason in REOPENING and self.queued_messages:
+            self.turns.append(TurnState(turn.number + 1, event.at))
+
+
+def _without_blocks(message: Message) -> Message:
+    if not isinstance(message, Reply) or not message.blocks:
+        return message
+    return Reply(message.parts, message.stop, message.usage, message.wire, message.model)
+
+
+def count_messages(history: Iterable[Message]) -> int:
+    """Messages of a conversation as people count them: notes of ours are not among them."""
+    return sum(not (isinstance(message, UserMessage) and message.note) for message in history)
+
+
+def results_of(history: Iterable[Message]) -> list[ToolResult]:
+    """All tool results in a history."""
+    return [result for message in history if isinstance(message, ToolResults) for result in message.results]
