@@ -16,13 +16,20 @@ from agent_mcp.agent.ports import Journal, Limits, Model, ModelRequest, Toolbox
 
 
 async def run_turn(
-    *, model: Model, toolbox: Toolbox, journal: Journal, limits: Limits, system: str, session_id: str, emit: Emit
+    *,
+    model: Model,
+    toolbox: Toolbox,
+    journal: Journal,
+    limits: Limits,
+    system: str,
+    session_id: str,
+    emit: Emit,
 ) -> StopReason:
     """Run a turn to its end, or go on with one that was broken off; returns why it ended.
 
     Raises:
         ModelError: the model gave no answer; nothing of that reply was recorded.
-        FencedError: another runner owns the turn now (inside an exception group when tools were running).
+        FencedError: another runner owns the turn now.
     """
     while True:
         ending = why_ending(journal)
@@ -60,15 +67,21 @@ def why_ending(journal: Journal) -> StopReason | None:
 
 async def _run(calls: Sequence[ToolCall], toolbox: Toolbox, journal: Journal) -> None:
     """Run the calls side by side, recording each result as it comes."""
-    async with anyio.create_task_group() as group:
-        for call in calls:
-            group.start_soon(_run_one, call, toolbox, journal)
+    try:
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(_run_one, call, toolbox, journal)
+    except ExceptionGroup as errors:
+        # A tool's failure is a value, so what is raised here is the journal's: all of them say the same.
+        raise errors.exceptions[0] from errors
 
 
 async def _run_one(call: ToolCall, toolbox: Toolbox, journal: Journal) -> None:
     if call.arguments is None:
         shown = call.raw_arguments[:200]
-        result = ToolResult.failure(call, "TOOL_ERROR", f"not run: the arguments are not a JSON object: {shown}")
+        result = ToolResult.failure(
+            call, "TOOL_ERROR", f"not run: the arguments are not a JSON object: {shown}"
+        )
     else:
         result = await toolbox.call(call)
     await journal.finished(result)

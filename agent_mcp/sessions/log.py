@@ -15,7 +15,6 @@ from agent_mcp.agent.messages import (
     StopReason,
     ToolCall,
     ToolResult,
-    ToolResults,
     Usage,
     UserMessage,
 )
@@ -54,6 +53,8 @@ class CallState:
     started: bool = False
     rerun: bool = False
     asked: ApprovalAsked | None = None
+    asked_again: bool = False
+    """Asked for after it was started: a crash broke it off, and a person must say whether to repeat it."""
     decision: ApprovalGiven | None = None
     result: ToolResult | None = None
 
@@ -121,7 +122,11 @@ class TurnState:
     @property
     def waiting(self) -> list[CallState]:
         """Calls that wait for a person."""
-        return [call for step in self.steps[-1:] for call in step.calls if call.waiting] if not self.ended else []
+        return (
+            [call for step in self.steps[-1:] for call in step.calls if call.waiting]
+            if not self.ended
+            else []
+        )
 
     @property
     def resting(self) -> bool:
@@ -146,6 +151,8 @@ class SessionState:
 
     id: str
     seq: int = 0
+    read_to: int = 0
+    """The highest sequence number that the model has read, by its last reply."""
     history: list[Message] = field(default_factory=list[Message])
     """What the model has read and said. The results of the last reply are in it once all are there."""
     unread: list[Unread] = field(default_factory=list[Unread])
@@ -232,7 +239,8 @@ class SessionState:
             case ToolFinished():
                 self._add_result(event.data)
             case ApprovalAsked(call_id=call_id):
-                self.calls[call_id].asked = event.data
+                call = self.calls[call_id]
+                call.asked, call.asked_again, call.decision = event.data, call.started, None
             case ApprovalGiven(call_id=call_id):
                 self._decide(call_id, event.data)
             case CancelAsked():
@@ -268,6 +276,7 @@ class SessionState:
         self.warnings = fixed.warnings
 
     def _add_reply(self, event: Event, data: ModelReplied) -> None:
+        self.read_to = data.read
         self.history += [unread.message for unread in self.unread if unread.seq <= data.read]
         self.unread = [unread for unread in self.unread if unread.seq > data.read]
         reply = Reply(data.parts, data.stop, data.usage, data.wire, data.model, data.blocks)
@@ -300,10 +309,13 @@ class SessionState:
             return
         turn.ended, turn.ended_at = data, event.at
         if data.stop_reason == "cancelled":
-            opener = turn.messages[0] if turn.messages else None
-            self.unread = [u for u in self.unread if u.message.note or u.message.text == opener]
+            self._drop_held(turn)
         if data.stop_reason in REOPENING and self.queued_messages:
             self.turns.append(TurnState(turn.number + 1, event.at))
+
+    def _drop_held(self, turn: TurnState) -> None:
+        opener = None if turn.steps else next((u for u in self.unread if not u.message.note), None)
+        self.unread = [u for u in self.unread if u.message.note or u is opener]
 
 
 def _without_blocks(message: Message) -> Message:
@@ -315,8 +327,3 @@ def _without_blocks(message: Message) -> Message:
 def count_messages(history: Iterable[Message]) -> int:
     """Messages of a conversation as people count them: notes of ours are not among them."""
     return sum(not (isinstance(message, UserMessage) and message.note) for message in history)
-
-
-def results_of(history: Iterable[Message]) -> list[ToolResult]:
-    """All tool results in a history."""
-    return [result for message in history if isinstance(message, ToolResults) for result in message.results]

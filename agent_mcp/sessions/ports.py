@@ -142,7 +142,9 @@ class SessionStore(Protocol):
         """All events after sequence number `after`, in order; empty for an unknown session."""
         ...
 
-    def tail(self, session_id: str, *, after: int) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
+    def tail(
+        self, session_id: str, *, after: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
         """Events after `after` as they are stored, by whichever process, without gaps, in batches.
 
         Those of this process come at once, those of others within 100 ms. The iterator never ends by itself.

@@ -47,5 +47,7 @@ class Profile:
     max_steps: int = 25
     budget: Budget = field(default_factory=Budget)
     approvals: ApprovalRules = field(default_factory=ApprovalRules)
-    interrupted: dict[str, Literal["retry", "unknown", "ask"]] = field(default_factory=dict[str, Literal["retry", "unknown", "ask"]])
+    interrupted: dict[str, Literal["retry", "unknown", "ask"]] = field(
+        default_factory=dict[str, Literal["retry", "unknown", "ask"]]
+    )
     """By server: what becomes of a call that a crash broke off (default `unknown`)."""

@@ -1,0 +1,182 @@
+"""The gates that a tool call passes on its way to a server, each a wrapper of the port `Toolbox`.
+
+From the outside in: the budget's number of calls; the approval, which may wait for a person; the budget's time;
+the record that the call is about to be sent, and what a crash left open of it; the tools that the log has fixed.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+
+from agent_mcp.agent.messages import ToolCall, ToolResult
+from agent_mcp.agent.ports import Toolbox
+from agent_mcp.agent.tools import Tool
+from agent_mcp.sessions.events import ApprovalAsked, ApprovalGiven, NoteAdded, ToolStarted
+from agent_mcp.sessions.journal import LogJournal
+from agent_mcp.sessions.log import CallState
+from agent_mcp.sessions.policy import Verdict, judge
+from agent_mcp.sessions.ports import Clock, SessionToolbox
+from agent_mcp.sessions.profile import Profile
+
+APPROVAL_SECONDS = 24 * 3600.0
+"""How long a waiting approval may be given; then the call counts as denied."""
+
+NOTE = "[Note from agent_mcp, not from the user]"
+
+Changed = Callable[[], Awaitable[None]]
+"""Returns when the session's log has grown."""
+
+
+class Gate:
+    """What all gates share: an inner toolbox, whose tools are shown."""
+
+    def __init__(self, inner: Toolbox, *, profile: Profile, journal: LogJournal) -> None:
+        self._inner = inner
+        self._profile = profile
+        self._journal = journal
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """Those of the inner toolbox."""
+        return self._inner.tools
+
+    def _state(self, call: ToolCall) -> CallState:
+        return self._journal.state.calls[call.id]
+
+    def _tool(self, call: ToolCall) -> Tool | None:
+        return next((tool for tool in self.tools if tool.name == call.name), None)
+
+
+class FixedTools(Gate):
+    """Shows the tools that the log has fixed for this turn, whatever the servers offer by now."""
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """As fixed."""
+        return self._journal.state.tools or ()
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Passed on."""
+        return await self._inner.call(call)
+
+
+class CountedTools(Gate):
+    """Refuses calls beyond the budget's number."""
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """The inner result, or `TOOL_DENIED` when the number of calls is used up."""
+        limit = self._profile.budget.tool_calls
+        if limit is not None and list(self._journal.state.calls).index(call.id) >= limit:
+            return ToolResult.failure(call, "TOOL_DENIED", f"the budget of {limit} tool calls is used up.")
+        return await self._inner.call(call)
+
+
+class TimedTools(Gate):
+    """Stops a call that would outlast the budget of time."""
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """The inner result, or `INTERRUPTED` when the time is used up."""
+        limit = self._profile.budget.seconds
+        if limit is None:
+            return await self._inner.call(call)
+        # A budget of time is hard: it ends a call that would outlast it.
+        with anyio.move_on_after(max(0.0, limit - self._journal.state.seconds)):
+            return await self._inner.call(call)
+        return ToolResult.failure(
+            call, "INTERRUPTED", "the budget of time ran out during the call; it may have taken effect."
+        )
+
+
+class ApprovedTools(Gate):
+    """Asks for what the rules say must be asked for, and waits on the log for the answer."""
+
+    def __init__(
+        self, inner: Toolbox, *, profile: Profile, journal: LogJournal, clock: Clock, changed: Changed
+    ) -> None:
+        super().__init__(inner, profile=profile, journal=journal)
+        self._clock = clock
+        self._changed = changed
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """The inner result, or `TOOL_DENIED` with the reason."""
+        tool = self._tool(call)
+        if tool is None:
+            return await self._inner.call(call)
+        verdict, rule = judge(self._profile.approvals, tool)
+        if verdict == "deny":
+            return ToolResult.failure(call, "TOOL_DENIED", f"the agent may not use this tool ({rule}).")
+        if self._must_ask(call, tool, verdict):
+            decision = await self._decision(call.id)
+            if decision is None or decision.decision == "deny":
+                return ToolResult.failure(call, "TOOL_DENIED", _why_denied(decision))
+        return await self._inner.call(call)
+
+    def _must_ask(self, call: ToolCall, tool: Tool, verdict: Verdict) -> bool:
+        state = self._state(call)
+        # A call that was asked about once waits for its answer even if a restart found other rules.
+        if state.started and not state.rerun:
+            return self._profile.interrupted.get(tool.server) == "ask"
+        return verdict == "ask" or state.asked is not None
+
+    async def _decision(self, call_id: str) -> ApprovalGiven | None:
+        state = self._journal.state.calls[call_id]
+        asked = state.asked
+        if asked is None or (state.started and not state.asked_again):
+            asked = ApprovalAsked(call_id, self._clock.now() + APPROVAL_SECONDS)
+            await self._journal.append(asked)
+        with anyio.move_on_after(max(0.0, asked.expires_at - self._clock.now())):
+            while state.decision is None:
+                await self._changed()
+        return state.decision
+
+
+def _why_denied(decision: ApprovalGiven | None) -> str:
+    if decision is None:
+        return "nobody answered the request for approval in time. Do not try again without being asked to."
+    reason = f": {decision.reason}" if decision.reason else "."
+    return f"the user declined this call{reason}"
+
+
+class RecordedTools(Gate):
+    """Writes down that a call is about to be sent, and decides what becomes of one that a crash broke off."""
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """The inner result; for a call that was started before a crash and may not be repeated, `INTERRUPTED`."""
+        state, tool = self._state(call), self._tool(call)
+        if state.started:
+            return await self._inner.call(call) if self._may_repeat(state, tool) else _interrupted(call)
+        if tool is not None:
+            await self._journal.append(ToolStarted(call.id, rerun=tool.rerunnable))
+        return await self._inner.call(call)
+
+    def _may_repeat(self, state: CallState, tool: Tool | None) -> bool:
+        if state.rerun or tool is None:
+            return state.rerun
+        policy = self._profile.interrupted.get(tool.server)
+        return policy == "retry" or (policy == "ask" and state.asked_again)
+
+
+def _interrupted(call: ToolCall) -> ToolResult:
+    reason = "the server stopped while this call ran. It may have taken effect: check before repeating it."
+    return ToolResult.failure(call, "INTERRUPTED", reason)
+
+
+class NotingTools:
+    """Tells the model, before its next reply, that a server was restarted under it."""
+
+    def __init__(self, inner: SessionToolbox, *, journal: LogJournal) -> None:
+        self._inner = inner
+        self._journal = journal
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """Those of the inner toolbox."""
+        return self._inner.tools
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """The inner result; a restart that it brought about is noted in the log."""
+        result = await self._inner.call(call)
+        if names := self._inner.restarted():
+            text = f"{NOTE} Restarted since you last used it: {', '.join(names)}. What it held in memory is gone."
+            await self._journal.append(NoteAdded(text))
+        return result

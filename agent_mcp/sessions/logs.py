@@ -1,0 +1,60 @@
+"""The folded logs of the sessions in use, each folded once and shared by all who look at it.
+
+A state lives as long as somebody holds it; the most recently used are held here, so that a follow-up does not
+read its whole past again. An idle session that fell out of them costs no memory.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
+
+from agent_mcp.sessions.events import Event
+from agent_mcp.sessions.log import SessionState
+from agent_mcp.sessions.ports import SessionStore
+
+
+class SessionLogs:
+    """States by session id, brought up to date when asked for."""
+
+    def __init__(self, store: SessionStore, *, keep: int = 32, keep_events: int = 20_000) -> None:
+        """`keep` states at most, and only while they stand for at most `keep_events` events together."""
+        self._store = store
+        self._keep = keep
+        self._keep_events = keep_events
+        self._states: WeakValueDictionary[str, SessionState] = WeakValueDictionary()
+        self._recent: OrderedDict[str, SessionState] = OrderedDict()
+
+    async def state(self, session_id: str) -> SessionState:
+        """The state as of now. An unknown session has an empty one."""
+        state = self._held(session_id)
+        await self.refresh(state)
+        return state
+
+    async def refresh(self, state: SessionState) -> None:
+        """Read what is new in the store."""
+        state.absorb(await self._store.read(state.id, after=state.seq))
+
+    async def absorb(self, state: SessionState, events: Sequence[Event]) -> None:
+        """Apply events that somebody has at hand; a gap before them is read from the store."""
+        if not state.absorb(events):
+            await self.refresh(state)
+
+    def forget(self, session_id: str) -> None:
+        """The session was deleted."""
+        self._recent.pop(session_id, None)
+        self._states.pop(session_id, None)
+
+    def _held(self, session_id: str) -> SessionState:
+        state = self._states.get(session_id)
+        if state is None:
+            state = self._states[session_id] = SessionState(session_id)
+        self._recent[session_id] = state
+        self._recent.move_to_end(session_id)
+        self._trim()
+        return state
+
+    def _trim(self) -> None:
+        while len(self._recent) > 1 and (
+            len(self._recent) > self._keep or sum(s.seq for s in self._recent.values()) > self._keep_events
+        ):
+            self._recent.popitem(last=False)

@@ -1,0 +1,205 @@
+"""One turn from claim to end: fold, run, record; what to do with what a crash left open.
+
+The runner is the only one that tails the log for the loop's sake: cancels, approvals and late messages come from
+anywhere and reach it there. A shutdown writes nothing: the turn stays where it is and goes on elsewhere.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+
+from agent_mcp.agent.history import close_open_calls
+from agent_mcp.agent.loop import run_turn
+from agent_mcp.agent.ports import Toolbox
+from agent_mcp.errors import FencedError, PublicError
+from agent_mcp.sessions.events import NoteAdded, ToolsFixed, TurnEnded
+from agent_mcp.sessions.gates import (
+    NOTE,
+    ApprovedTools,
+    CountedTools,
+    FixedTools,
+    NotingTools,
+    RecordedTools,
+    TimedTools,
+)
+from agent_mcp.sessions.journal import LogJournal
+from agent_mcp.sessions.live import LiveFeed
+from agent_mcp.sessions.log import SessionState
+from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.policy import BudgetLimits
+from agent_mcp.sessions.ports import (
+    Clock,
+    Dispatcher,
+    ModelSource,
+    SessionStore,
+    SessionToolbox,
+    ToolScope,
+    ToolSource,
+)
+from agent_mcp.sessions.profile import Profile
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""So many claims may find nothing new since the one before; then the turn is what kills its process."""
+
+CANCELLED = "the turn was cancelled while this call ran or waited. It may have taken effect."
+INTERRUPTED = "the process ended three times while this turn ran. It may have taken effect."
+
+
+class _Watch:
+    """The session's log as it grows: wakes who waits for approvals, and stops the loop at a cancel."""
+
+    def __init__(self, state: SessionState, turn: int) -> None:
+        self._state = state
+        self._turn = turn
+        self._grown = anyio.Event()
+        self.scope = anyio.CancelScope()
+        self.cancelled = False
+
+    async def changed(self) -> None:
+        """Return when the log has grown."""
+        await self._grown.wait()
+
+    def look(self) -> None:
+        """The state has new events."""
+        grown, self._grown = self._grown, anyio.Event()
+        grown.set()
+        turn = self._state.turns[self._turn - 1]
+        if turn.ended is not None or turn.cancel_asked:
+            self.cancelled = turn.cancel_asked
+            self.scope.cancel()
+
+
+class TurnRunner:
+    """Runs turns: the dispatcher's `RunTurn`."""
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        logs: SessionLogs,
+        models: ModelSource,
+        tools: ToolSource,
+        clock: Clock,
+        feed: LiveFeed,
+    ) -> None:
+        self._store = store
+        self._logs = logs
+        self._models = models
+        self._tools = tools
+        self._clock = clock
+        self._feed = feed
+
+    async def run(self, session_id: str, turn: int, dispatcher: Dispatcher) -> None:
+        """Run the turn to its end if it is ours to run; then have the one it opened, if any, run too."""
+        claim = await self._store.claim(session_id, turn)
+        if claim is None:
+            return
+        record = await self._store.get(session_id)
+        state = await self._logs.state(session_id)
+        journal = LogJournal(claim=claim, state=state, store=self._store, logs=self._logs, clock=self._clock)
+        try:
+            await self._run_claimed(journal, record.profile)
+        except* FencedError:
+            log.info("session %s: turn %d belongs to another runner now", session_id, turn)
+        if state.active is not None:
+            dispatcher.enqueue(session_id, state.active.number)
+
+    async def _run_claimed(self, journal: LogJournal, profile: Profile) -> None:
+        if journal.claim.attempts > MAX_ATTEMPTS:
+            await self._close(journal, TurnEnded("interrupted"), INTERRUPTED)
+            return
+        watch = _Watch(journal.state, journal.claim.turn)
+        async with self._watching(journal, watch):
+            with watch.scope:
+                watch.look()
+                ended = await self._attempt(journal, profile, watch)
+                if ended is not None:
+                    await self._close(journal, ended, "not run: the turn ended with an error.")
+        if watch.cancelled and journal.turn.ended is None:
+            await self._close(journal, TurnEnded("cancelled"), CANCELLED)
+
+    @asynccontextmanager
+    async def _watching(self, journal: LogJournal, watch: _Watch) -> AsyncGenerator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._follow, journal.state, watch)
+            yield
+            group.cancel_scope.cancel()
+
+    async def _follow(self, state: SessionState, watch: _Watch) -> None:
+        async with self._store.tail(state.id, after=state.seq) as batches:
+            async for events in batches:
+                await self._logs.absorb(state, events)
+                watch.look()
+
+    async def _attempt(self, journal: LogJournal, profile: Profile, watch: _Watch) -> TurnEnded | None:
+        """Run the loop; what it could not end by itself comes back as the end to record."""
+        try:
+            await self._loop(journal, profile, watch)
+        except PublicError as error:
+            return TurnEnded("error", error.code, error.message, error.hint)
+        return None
+
+    async def _loop(self, journal: LogJournal, profile: Profile, watch: _Watch) -> None:
+        session_id = journal.state.id
+        emit = self._feed.emit_for(session_id)
+        model = self._models.open_model(profile.model)
+        scope = ToolScope(
+            session_id=session_id,
+            turn=journal.claim.turn,
+            servers=profile.servers,
+            tools=profile.tools,
+            emit=emit,
+        )
+        hub = await self._tools.open_toolbox(scope)
+        if journal.steps == 0:
+            await _fix_tools(journal, hub)
+        await run_turn(
+            model=model,
+            toolbox=self._gated(hub, journal, profile, watch),
+            journal=journal,
+            limits=BudgetLimits(profile.max_steps, profile.budget, journal.state),
+            system=profile.instructions,
+            session_id=session_id,
+            emit=emit,
+        )
+
+    def _gated(self, hub: SessionToolbox, journal: LogJournal, profile: Profile, watch: _Watch) -> Toolbox:
+        fixed = FixedTools(NotingTools(hub, journal=journal), profile=profile, journal=journal)
+        recorded = RecordedTools(fixed, profile=profile, journal=journal)
+        timed = TimedTools(recorded, profile=profile, journal=journal)
+        approved = ApprovedTools(
+            timed, profile=profile, journal=journal, clock=self._clock, changed=watch.changed
+        )
+        return CountedTools(approved, profile=profile, journal=journal)
+
+    async def _close(self, journal: LogJournal, ended: TurnEnded, open_calls: str) -> None:
+        """End the turn, with a result for every call that has none."""
+        # The end must be written even while the loop's scope is being cancelled.
+        with anyio.CancelScope(shield=True):
+            for result in close_open_calls(journal.open_calls(), "INTERRUPTED", open_calls):
+                await journal.finished(result)
+            await journal.close(ended)
+
+
+async def _fix_tools(journal: LogJournal, hub: SessionToolbox) -> None:
+    """Write down the tools and the servers' state for this turn, where they are not what the log says already."""
+    state = journal.state
+    warnings = tuple(hub.warnings)
+    if state.tools is not None and tuple(state.tools) == tuple(hub.tools):
+        # Equal tools are shared by all sessions, so that an adapter renders them once.
+        state.tools = hub.tools
+        if tuple(state.warnings) == warnings:
+            return
+    note = _note_on_servers(state.warnings, warnings)
+    await journal.append(ToolsFixed(tuple(hub.tools), warnings), *([NoteAdded(note)] if note else []))
+    state.tools = hub.tools
+
+
+def _note_on_servers(before: Sequence[str], now: Sequence[str]) -> str:
+    if now:
+        return f"{NOTE} Not available in this turn: {'; '.join(now)}"
+    return f"{NOTE} All servers are available again." if before else ""
