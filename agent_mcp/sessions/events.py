@@ -136,7 +136,7 @@ class UnknownEvent:
     """An event of a newer version than ours. Kept in its place, without meaning to us."""
 
     kind: str
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 EventData = (

@@ -1,7 +1,7 @@
 """What happens in a running turn, for whoever listens in this process now. Nothing here is stored."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from agent_mcp.agent.events import Emit, Happening
@@ -23,7 +23,7 @@ class LiveFeed:
         return emit
 
     @contextmanager
-    def listening(self, session_id: str, listener: Emit) -> Iterator[None]:
+    def listening(self, session_id: str, listener: Emit) -> Generator[None]:
         """Call `listener` for each happening of the session; it must neither block nor raise."""
         self._listeners[session_id].append(listener)
         try:

@@ -191,6 +191,12 @@ class SessionState:
         return sum(not unread.message.note for unread in self.unread)
 
     @property
+    def messages(self) -> int:
+        """Messages of the conversation, read or not; notes of ours do not count."""
+        every = [*self.history, *(unread.message for unread in self.unread)]
+        return sum(not (isinstance(message, UserMessage) and message.note) for message in every)
+
+    @property
     def usage(self) -> Usage:
         """Of the whole session."""
         return Usage.total([step.reply.usage for step in self.steps])
@@ -322,8 +328,3 @@ def _without_blocks(message: Message) -> Message:
     if not isinstance(message, Reply) or not message.blocks:
         return message
     return Reply(message.parts, message.stop, message.usage, message.wire, message.model)
-
-
-def count_messages(history: Iterable[Message]) -> int:
-    """Messages of a conversation as people count them: notes of ours are not among them."""
-    return sum(not (isinstance(message, UserMessage) and message.note) for message in history)

@@ -268,6 +268,14 @@ class ToolSource(Protocol):
 class ModelSource(Protocol):
     """All models."""
 
+    async def default_reference(self) -> str:
+        """The model for who names none, by what the environment offers; at worst the scripted one.
+
+        Raises:
+            TransientModelError: the address that would name it does not answer.
+        """
+        ...
+
     def open_model(self, reference: str) -> Model:
         """The model of a reference (`provider:model` or an alias); no network, no SDK import.
 

@@ -1,0 +1,372 @@
+"""The use cases behind the published tools: start, send, wait, summarize, list, approve, cancel, fork, close.
+
+A call writes what it has to say into the log, has the turn run, and then only watches the log: whoever waits can
+go away without the turn noticing. Knows no host and no protocol.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import anyio
+
+from agent_mcp.agent.history import close_open_calls
+from agent_mcp.errors import (
+    ApprovalNotFoundError,
+    BudgetExceededError,
+    SessionBusyError,
+    SessionExistsError,
+    SessionNotFoundError,
+)
+from agent_mcp.sessions.events import (
+    ApprovalGiven,
+    CancelAsked,
+    SessionClosed,
+    ToolFinished,
+    TurnDelivered,
+    TurnEnded,
+)
+from agent_mcp.sessions.fork import forked_events
+from agent_mcp.sessions.log import SessionState, SessionStatus, TurnState
+from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.paging import read_cursor, write_cursor
+from agent_mcp.sessions.policy import exhausted
+from agent_mcp.sessions.ports import (
+    Clock,
+    Dispatcher,
+    ModelSource,
+    NewSession,
+    SessionListing,
+    SessionRecord,
+    SessionStore,
+    ToolSource,
+)
+from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.reports import SessionSummary, TurnReport, report_turn, summarize
+from agent_mcp.sessions.start import (
+    Agents,
+    StartRequest,
+    check_message,
+    check_session_id,
+    narrowed,
+    new_session_id,
+)
+
+CANCEL_SECONDS = 4.5
+"""How long a cancel waits for the runner to react before it takes the turn away from it."""
+
+SEIZED = "the turn was cancelled and its process did not answer. The call may have taken effect."
+
+Watcher = Callable[[SessionState], None]
+"""Told each time the log has grown while a call waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """Caps over all sessions of a store."""
+
+    running_turns: int = 256
+    """Turns queued or running at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Some sessions, and where the next page begins."""
+
+    sessions: Sequence[tuple[SessionListing, SessionStatus]]
+    next_cursor: str | None
+
+
+class SessionService:
+    """All that the published tools do."""
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        logs: SessionLogs,
+        agents: Agents,
+        models: ModelSource,
+        tools: ToolSource,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        limits: ServiceLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._logs = logs
+        self._agents = agents
+        self._models = models
+        self._tools = tools
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._limits = limits or ServiceLimits()
+        self._reported: dict[str, int] = {}
+
+    async def start(
+        self,
+        request: StartRequest,
+        *,
+        session_id: str | None,
+        wait_seconds: float,
+        watcher: Watcher | None = None,
+    ) -> TurnReport:
+        """Make a session and, with a message, run its first turn; wait at most `wait_seconds` for it.
+
+        Raises:
+            PublicError: of many kinds; then no session was made.
+        """
+        if session_id is not None:
+            check_session_id(session_id)
+        check_message(request.message)
+        known = await self._known(session_id)
+        if known is not None and session_id is not None:
+            return await self._start_again(known, request, wait_seconds, watcher)
+        profile = await self._profile(request)
+        await self._check_room(request.message)
+        session_id = session_id or new_session_id()
+        session = NewSession(id=session_id, profile=profile, origin=request.fingerprint)
+        await self._store.create(session, message=request.message)
+        if request.message is None:
+            return await self._report(await self._logs.state(session_id), None)
+        return await self._wait(session_id, turn=1, wait_seconds=wait_seconds, watcher=watcher)
+
+    async def send(
+        self, session_id: str, message: str | None, *, wait_seconds: float, watcher: Watcher | None = None
+    ) -> TurnReport:
+        """Add a message, or with None only watch the newest turn; wait at most `wait_seconds` for its end.
+
+        Raises:
+            SessionNotFoundError, SessionClosedError, SessionBusyError, BudgetExceededError, InvalidArgumentError:
+                then nothing was added.
+        """
+        check_message(message)
+        record = await self._record(session_id)
+        if message is None:
+            state = await self._logs.state(session_id)
+            return await self._wait(
+                session_id, turn=len(state.turns), wait_seconds=wait_seconds, watcher=watcher
+            )
+        await self._check_turn(record, message)
+        submitted = await self._store.submit(session_id, message)
+        report = await self._wait(session_id, turn=submitted.turn, wait_seconds=wait_seconds, watcher=watcher)
+        return replace(report, resent=submitted.outcome == "resent")
+
+    async def approve(
+        self,
+        session_id: str,
+        call_id: str,
+        decision: Literal["allow", "deny"],
+        *,
+        reason: str = "",
+        wait_seconds: float,
+        watcher: Watcher | None = None,
+    ) -> TurnReport:
+        """Answer a waiting approval and wait for the turn; of several answers the first one counts.
+
+        Raises:
+            ApprovalNotFoundError: no call of this id was ever put to a person in this session.
+        """
+        await self._record(session_id)
+        state = await self._logs.state(session_id)
+        call = state.calls.get(call_id)
+        if call is None or call.asked is None:
+            waiting = [waits.call.id for waits in state.turn.waiting] if state.turn else []
+            known = f"Waiting now: {', '.join(waiting)}." if waiting else "No call waits for approval now."
+            raise ApprovalNotFoundError(f"No call {call_id!r} waits for approval in this session. {known}")
+        turn = state.steps[call.step].turn
+        if call.waiting:
+            stored = await self._store.append(session_id, turn, [ApprovalGiven(call_id, decision, reason)])
+            await self._logs.absorb(state, stored)
+        counted = call.decision.decision if call.decision else "deny"
+        report = await self._wait(session_id, turn=turn, wait_seconds=wait_seconds, watcher=watcher)
+        return replace(report, decision=counted)
+
+    async def cancel(self, session_id: str) -> TurnReport:
+        """Stop the turn that runs, if one does, and return how it ended; the first end in the log counts."""
+        await self._record(session_id)
+        state = await self._logs.state(session_id)
+        turn = state.active
+        if turn is not None:
+            if not turn.cancel_asked:
+                await self._store.append(session_id, turn.number, [CancelAsked()])
+            await self._watch(state, turn.number, seconds=CANCEL_SECONDS, watcher=None, to_the_end=True)
+            await self._seize(state, turn)
+        return await self._report(state, state.turns[turn.number - 1] if turn else state.turn)
+
+    async def close(self, session_id: str) -> TurnReport:
+        """Cancel what runs and take no more messages. May be repeated."""
+        report = await self.cancel(session_id)
+        state = await self._logs.state(session_id)
+        if not state.closed:
+            await self._store.append(session_id, 0, [SessionClosed()])
+            await self._tools.release(session_id)
+            await self._logs.refresh(state)
+        return replace(report, status="closed")
+
+    async def fork(self, session_id: str, *, at_step: int | None) -> TurnReport:
+        """A new idle session with the steps up to and including `at_step` (default: the last finished one).
+
+        Raises:
+            InvalidArgumentError: there is no such finished step.
+        """
+        record = await self._record(session_id)
+        events = forked_events(await self._store.read(session_id), at_step)
+        fork = NewSession(
+            id=new_session_id(), profile=record.profile, principal=record.principal, forked_from=session_id
+        )
+        await self._store.create(fork, events=events)
+        state = await self._logs.state(fork.id)
+        return replace(await self._report(state, state.turn), forked_from=session_id)
+
+    async def summary(self, session_id: str) -> SessionSummary:
+        """The session in figures, with its folded log for a transcript."""
+        record = await self._record(session_id)
+        state = await self._logs.state(session_id)
+        return summarize(record, state, self._tools.status(record.profile.servers))
+
+    async def list(self, *, status: str | None, query: str, limit: int, cursor: str | None) -> SessionPage:
+        """A page of sessions with their status, by last update, newest first.
+
+        Raises:
+            InvalidArgumentError: the cursor is none of ours.
+        """
+        found: list[tuple[SessionListing, SessionStatus]] = []
+        before = read_cursor(cursor)
+        while len(found) <= limit:
+            lines = await self._store.list(query=query, limit=limit + 1, before=before)
+            for line in lines:
+                line_status = await self._status(line)
+                if status in (None, line_status):
+                    found.append((line, line_status))
+            if len(lines) <= limit:
+                break
+            before = lines[-1].updated_at, lines[-1].id
+        more = len(found) > limit
+        return SessionPage(found[:limit], write_cursor(found[limit - 1][0]) if more else None)
+
+    async def delivered(self, report: TurnReport) -> None:
+        """The report, with a stop reason in it, is about to be sent to a caller who is still there."""
+        if report.stop_reason is None or not report.turn:
+            return
+        state = await self._logs.state(report.session_id)
+        if not state.turns[report.turn - 1].delivered:
+            stored = await self._store.append(report.session_id, report.turn, [TurnDelivered()])
+            await self._logs.absorb(state, stored)
+
+    async def _known(self, session_id: str | None) -> SessionRecord | None:
+        if session_id is None:
+            return None
+        try:
+            return await self._store.get(session_id)
+        except SessionNotFoundError:
+            return None
+
+    async def _record(self, session_id: str) -> SessionRecord:
+        check_session_id(session_id)
+        return await self._store.get(session_id)
+
+    async def _start_again(
+        self, known: SessionRecord, request: StartRequest, wait_seconds: float, watcher: Watcher | None
+    ) -> TurnReport:
+        if known.origin != request.fingerprint:
+            raise SessionExistsError(
+                f"Session {known.id!r} exists and was started with other arguments.",
+                hint="Use send_message to go on with it, or start with another session_id.",
+            )
+        return await self.send(known.id, request.message, wait_seconds=wait_seconds, watcher=watcher)
+
+    async def _profile(self, request: StartRequest) -> Profile:
+        profile = narrowed(self._agents.profile(request.agent), request, self._agents)
+        if not profile.model:
+            profile = replace(profile, model=await self._models.default_reference())
+        self._models.open_model(profile.model)
+        return profile
+
+    async def _check_room(self, message: str | None) -> None:
+        limit = self._limits.running_turns
+        if message is not None and await self._store.count_unfinished() >= limit:
+            raise SessionBusyError(
+                f"{limit} turns run or wait already, which is the limit.",
+                hint="Wait for one to end, cancel one, or raise server.max_running_turns in the config.",
+            )
+
+    async def _check_turn(self, record: SessionRecord, message: str) -> None:
+        """Whether a new turn may begin; a message that joins a turn or is sent again needs no room."""
+        state = await self._logs.state(record.id)
+        turn = state.turn
+        if state.closed or state.active is not None:
+            return
+        if turn is not None and not turn.delivered and turn.messages[-1:] == [message]:
+            return
+        await self._check_room(message)
+        if why := exhausted(record.profile.budget, state, replies=1):
+            raise BudgetExceededError(
+                f"The session's budget leaves no room for another reply: {why}.",
+                hint="Read what there is with summary, or start a new session.",
+            )
+
+    async def _wait(
+        self, session_id: str, *, turn: int, wait_seconds: float, watcher: Watcher | None
+    ) -> TurnReport:
+        state = await self._logs.state(session_id)
+        if not turn:
+            return await self._report(state, None)
+        await self._watch(state, turn, seconds=wait_seconds, watcher=watcher)
+        return await self._report(state, state.turns[turn - 1])
+
+    async def _watch(
+        self,
+        state: SessionState,
+        turn: int,
+        *,
+        seconds: float,
+        watcher: Watcher | None,
+        to_the_end: bool = False,
+    ) -> None:
+        """Return when the turn has ended, when it waits for a person (unless `to_the_end`), or after `seconds`."""
+
+        def settled() -> bool:
+            watched = state.turns[turn - 1]
+            return watched.ended is not None or (watched.resting and not to_the_end)
+
+        if settled():
+            return
+        self._dispatcher.enqueue(state.id, turn)
+        # The turn goes on when the time is up: only the watching ends.
+        with anyio.move_on_after(seconds):
+            async with self._store.tail(state.id, after=state.seq) as batches:
+                async for events in batches:
+                    await self._logs.absorb(state, events)
+                    if watcher is not None:
+                        watcher(state)
+                    if settled():
+                        return
+
+    async def _seize(self, state: SessionState, turn: TurnState) -> None:
+        """End a turn whose owner did not react to its cancel: it is frozen, and can no longer write."""
+        if turn.ended is not None:
+            return
+        answers = [
+            ToolFinished(result.call_id, result.content, result.is_error, result.code)
+            for result in close_open_calls(state.open_calls() if turn.steps else (), "INTERRUPTED", SEIZED)
+        ]
+        await self._store.seize(state.id, turn.number, [*answers, TurnEnded("cancelled")])
+        await self._logs.refresh(state)
+
+    async def _report(self, state: SessionState, turn: TurnState | None) -> TurnReport:
+        reported_to = self._reported.get(state.id, -1)
+        report = report_turn(state, turn=turn, reported_to=reported_to)
+        if turn is not None and turn.ended is not None:
+            self._reported.pop(state.id, None)
+        elif report.steps and report.status == "running":
+            self._reported[state.id] = max(
+                [step.number for step in report.steps if step.finished], default=-1
+            )
+        return report
+
+    async def _status(self, line: SessionListing) -> SessionStatus:
+        if line.closed:
+            return "closed"
+        if line.turn_status in (None, "done"):
+            return "idle"
+        return (await self._logs.state(line.id)).status
