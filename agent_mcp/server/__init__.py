@@ -1,0 +1,1 @@
+"""What a host sees: eight tools, their arguments, results and progress, over every transport."""

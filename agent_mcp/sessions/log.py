@@ -50,6 +50,9 @@ class CallState:
 
     call: ToolCall
     step: int
+    server: str = ""
+    """The server it goes to and that server's own name for the tool; empty for a tool that was not shown."""
+    tool_name: str = ""
     started: bool = False
     rerun: bool = False
     asked: ApprovalAsked | None = None
@@ -286,12 +289,16 @@ class SessionState:
         self.history += [unread.message for unread in self.unread if unread.seq <= data.read]
         self.unread = [unread for unread in self.unread if unread.seq > data.read]
         reply = Reply(data.parts, data.stop, data.usage, data.wire, data.model, data.blocks)
-        calls = [CallState(call, data.step) for call in reply.tool_calls]
+        calls = [self._call(call, data.step) for call in reply.tool_calls]
         step = StepState(data.step, event.turn, reply, calls, data.duration_ms, data.closing, event.at)
         self.history.append(reply)
         self.calls |= {call.call.id: call for call in calls}
         self.steps.append(step)
         self._turn(event).steps.append(step)
+
+    def _call(self, call: ToolCall, step: int) -> CallState:
+        tool = next((tool for tool in self.tools or () if tool.name == call.name), None)
+        return CallState(call, step, tool.server if tool else "", tool.tool_name if tool else "")
 
     def _add_result(self, data: ToolFinished) -> None:
         state = self.calls[data.call_id]

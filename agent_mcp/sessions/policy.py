@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from agent_mcp.agent.messages import StopReason
+from agent_mcp.agent.ports import Limits
 from agent_mcp.agent.tools import Tool
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.profile import ApprovalRules, Budget
@@ -68,17 +69,17 @@ def _heaviest(patterns: Sequence[str], name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """A step limit and, around it, the session's budget."""
+    """A limit of steps and, around it, the session's budget."""
 
-    max_steps: int
+    inner: Limits
     budget: Budget
     state: SessionState
 
     def closing(self, steps: int) -> StopReason | None:
-        """`budget` when an ordinary reply would leave nothing for the closing one, or the step limit."""
+        """`budget` when an ordinary reply would leave nothing for the closing one, or what the inner limit says."""
         if exhausted(self.budget, self.state, replies=2):
             return "budget"
-        return "max_steps" if steps >= self.max_steps else None
+        return self.inner.closing(steps)
 
 
 def exhausted(budget: Budget, state: SessionState, *, replies: int) -> str | None:

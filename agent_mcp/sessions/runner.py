@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from agent_mcp.agent.history import close_open_calls
+from agent_mcp.agent.limits import StepLimit
 from agent_mcp.agent.loop import run_turn
 from agent_mcp.agent.ports import Toolbox
 from agent_mcp.errors import FencedError, PublicError
@@ -161,7 +162,7 @@ class TurnRunner:
             model=model,
             toolbox=self._gated(hub, journal, profile, watch),
             journal=journal,
-            limits=BudgetLimits(profile.max_steps, profile.budget, journal.state),
+            limits=BudgetLimits(StepLimit(profile.max_steps), profile.budget, journal.state),
             system=profile.instructions,
             session_id=session_id,
             emit=emit,

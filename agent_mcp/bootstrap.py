@@ -1,0 +1,137 @@
+"""The composition root: the only file that names concrete adapters and puts them together."""
+
+import os
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp.server.lowlevel import Server
+
+from agent_mcp.config.profiles import profile_for
+from agent_mcp.config.schema import Config
+from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
+from agent_mcp.downstream.hub import Hub, open_hub
+from agent_mcp.models.catalog import ModelCatalog
+from agent_mcp.server.app import build_server
+from agent_mcp.server.tools import PublishedTools
+from agent_mcp.sessions.live import LiveFeed
+from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.ports import SessionStore
+from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.runner import TurnRunner
+from agent_mcp.sessions.service import ServiceLimits, SessionService
+from agent_mcp.store.open import default_store_url, open_store
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds from some fixed point, never going back."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredAgents:
+    """The agents of a config: the port `sessions.start.Agents`."""
+
+    config: Config
+
+    def profile(self, agent: str | None) -> Profile:
+        """The profile of a named agent, or what runs without a name."""
+        return profile_for(self.config, agent)
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The names under `models`, and the default."""
+        default = self.config.defaults.model
+        return [*self.config.models, *([default] if default else [])]
+
+    @property
+    def any_model(self) -> bool:
+        """`defaults.allow_any_model`."""
+        return self.config.defaults.allow_any_model
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that runs, put together."""
+
+    config: Config
+    store: SessionStore
+    hub: Hub
+    models: ModelCatalog
+    service: SessionService
+    dispatcher: LocalDispatcher
+    feed: LiveFeed
+    server: Server[Any]
+
+
+def with_environment(config: Config, environ: Mapping[str, str]) -> Config:
+    """The config with the choices that the environment makes: `AGENT_MCP_MODEL`."""
+    model = environ.get("AGENT_MCP_MODEL")
+    if not model:
+        return config
+    return config.model_copy(update={"defaults": config.defaults.model_copy(update={"model": model})})
+
+
+@asynccontextmanager
+async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> AsyncGenerator[App]:
+    """The whole application, running until the context ends; ending it leaves turns to go on at the next start.
+
+    Raises:
+        StoreError: the session store cannot be opened.
+    """
+    environ = os.environ if environ is None else environ
+    config = with_environment(config, environ)
+    clock, feed = SystemClock(), LiveFeed()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(config.store or default_store_url(environ), clock=clock))
+        models = ModelCatalog(config.models, environ)
+        stack.push_async_callback(models.aclose)
+        hub = await stack.enter_async_context(open_hub(config.servers, config.unavailable, environ))
+        logs = SessionLogs(store)
+        runner = TurnRunner(store=store, logs=logs, models=models, tools=hub, clock=clock, feed=feed)
+        background = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(background.cancel_scope.cancel)
+        dispatcher = await stack.enter_async_context(open_dispatcher(store, runner.run))
+        service = SessionService(
+            store=store,
+            logs=logs,
+            agents=ConfiguredAgents(config),
+            models=models,
+            tools=hub,
+            dispatcher=dispatcher,
+            clock=clock,
+            limits=ServiceLimits(running_turns=config.server.max_running_turns),
+        )
+        server = build_server(
+            PublishedTools(service, feed=feed, clock=clock),
+            wait_seconds=config.server.wait_seconds,
+            listed=_Preload(models, config.defaults.model, background).begin,
+        )
+        yield App(config, store, hub, models, service, dispatcher, feed, server)
+
+
+class _Preload:
+    """Imports the SDK that the first turn will need, once the host has its tool list and nothing waits for us."""
+
+    def __init__(self, models: ModelCatalog, reference: str | None, group: TaskGroup) -> None:
+        self._models = models
+        self._reference = reference
+        self._group = group
+        self._begun = False
+
+    def begin(self) -> None:
+        """Begin in the background; at once only."""
+        if not self._begun:
+            self._begun = True
+            self._group.start_soon(self._models.preload, self._reference)

@@ -1,0 +1,74 @@
+"""The MCP server itself, on the SDK's low-level `Server`: both protocol eras from the same handlers."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+)
+
+from agent_mcp import version
+from agent_mcp.server.hosts import wait_seconds_for
+from agent_mcp.server.progress import Report
+from agent_mcp.server.tools import Caller, PublishedTools, published_tools
+
+INSTRUCTIONS = (
+    "Agent sessions as tools. start_session gives a task to an agent that has its own model, tools and history; "
+    "send_message goes on with it; summary tells what it did. A turn belongs to the server: when a call returns "
+    "status running, call send_message with the session_id and no message to keep waiting; nothing is lost if you "
+    "do not. When the status is needs_approval, put each waiting call to the user and answer with approve. Keep the "
+    "session_id; list_sessions finds it again."
+)
+
+Context = ServerRequestContext[Any, Any]
+Listed = Callable[[], None]
+
+
+def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: Listed) -> Server[Any]:
+    """The server. `wait_seconds` is the config's wait for every host; `listed` is told of each tool listing."""
+    catalogue = published_tools()
+    names = {tool.name for tool in catalogue}
+
+    async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+        listed()
+        return ListToolsResult(tools=catalogue)
+
+    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+        if params.name not in names:
+            text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(names))}."
+            return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        return await tools.call(params.name, params.arguments or {}, _caller(ctx, wait_seconds))
+
+    return Server(
+        "agent-mcp",
+        version=version(),
+        title="Agent sessions",
+        instructions=INSTRUCTIONS,
+        cache_hints={"tools/list": CacheHint(ttl_ms=3_600_000, scope="public")},
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+def _caller(ctx: Context, wait_seconds: float | None) -> Caller:
+    client = ctx.session.client_params
+    name = client.client_info.name if client is not None else None
+    return Caller(
+        wait_seconds=wait_seconds_for(name) if wait_seconds is None else wait_seconds,
+        report=_report(ctx),
+    )
+
+
+def _report(ctx: Context) -> Report | None:
+    meta: Mapping[str, Any] = ctx.meta or {}
+    if meta.get("progress_token", meta.get("progressToken")) is None:
+        return None
+    send: Callable[[float, float | None, str | None], Awaitable[None]] = ctx.session.report_progress
+    return send

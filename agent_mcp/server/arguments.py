@@ -1,0 +1,231 @@
+"""The arguments of the eight tools: what is accepted, and what is said of what is not.
+
+Hosts and their models send null for "not given" and numbers as strings; both are taken. Anything else that does
+not fit is refused by name, before the SDK sees it: its own refusals carry no structured content.
+"""
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from agent_mcp.errors import InvalidArgumentError
+from agent_mcp.server.hosts import MAX_WAIT_SECONDS
+from agent_mcp.sessions.transcript import cut
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _from_json(value: object) -> object:
+    """Some hosts send lists and objects as JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+Count = Annotated[int, BeforeValidator(_no_boolean)]
+Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
+Names = Annotated[list[str], BeforeValidator(_from_json)]
+SessionId = Annotated[str, Field(description="id of the session")]
+Wait = Annotated[
+    Annotated[Number, Field(ge=0, le=MAX_WAIT_SECONDS)] | None,
+    Field(
+        description="Seconds to wait for the turn; it goes on when they are over. Default: fits your host."
+    ),
+]
+
+
+class Arguments(BaseModel):
+    """What all tools share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BudgetArgument(Arguments):
+    """Limits over the whole session."""
+
+    tokens: Annotated[Count, Field(ge=1)] | None = None
+    cost_usd: Annotated[Number, Field(gt=0)] | None = None
+    seconds: Annotated[Number, Field(gt=0)] | None = None
+    tool_calls: Annotated[Count, Field(ge=0)] | None = None
+
+
+class StartSession(Arguments):
+    """start_session."""
+
+    agent: Annotated[str | None, Field(description="Name of a configured agent")] = None
+    message: Annotated[str | None, Field(description="First message; its turn starts at once")] = None
+    session_id: Annotated[
+        str | None, Field(description="Own id, [A-Za-z0-9_-]{1,64}; makes a retry safe")
+    ] = None
+    model: Annotated[str | None, Field(description="Name of a configured model")] = None
+    instructions: Annotated[str | None, Field(description="Added after the agent's own")] = None
+    servers: Annotated[Names | None, Field(description="Only these of the agent's servers")] = None
+    tools: Annotated[Names | None, Field(description="Only tools that match, e.g. docs__get_*")] = None
+    max_steps: Annotated[
+        Annotated[Count, Field(ge=1)] | None, Field(description="Model replies per turn")
+    ] = None
+    budget: Annotated[
+        Annotated[BudgetArgument, BeforeValidator(_from_json)] | None,
+        Field(description="Limits over the session"),
+    ] = None
+    wait_seconds: Wait = None
+
+
+class SendMessage(Arguments):
+    """send_message."""
+
+    session_id: SessionId
+    message: Annotated[str | None, Field(description="Leave out to keep waiting for the running turn")] = None
+    wait_seconds: Wait = None
+
+
+class Summary(Arguments):
+    """summary."""
+
+    session_id: SessionId
+    detail: Annotated[
+        Literal["counts", "steps", "full"], Field(description="full: whole arguments, results")
+    ] = "counts"
+    offset: Annotated[Count, Field(ge=0, description="Where the transcript's page begins: next_offset")] = 0
+    limit: Annotated[Count, Field(ge=1, le=1000, description="Entries in a page")] = 100
+
+
+class ListSessions(Arguments):
+    """list_sessions."""
+
+    status: Literal["idle", "running", "needs_approval", "closed"] | None = None
+    query: Annotated[str | None, Field(description="Sought in id, agent and title")] = None
+    limit: Annotated[Count, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str | None, Field(description="next_cursor of the page before")] = None
+
+
+class Approve(Arguments):
+    """approve."""
+
+    session_id: SessionId
+    call_id: Annotated[str, Field(description="call_id of a waiting approval")]
+    decision: Literal["allow", "deny"]
+    reason: Annotated[str | None, Field(description="Told to the model with a denial")] = None
+    wait_seconds: Wait = None
+
+
+class OneSession(Arguments):
+    """cancel, close_session."""
+
+    session_id: SessionId
+
+
+class ForkSession(Arguments):
+    """fork_session."""
+
+    session_id: SessionId
+    at_step: Annotated[Annotated[Count, Field(ge=0)] | None, Field(description="Last step to copy")] = None
+
+
+A = TypeVar("A", bound=Arguments)
+
+
+def parse(model: type[A], given: Mapping[str, Any] | None) -> A:
+    """The arguments as given, checked.
+
+    Raises:
+        InvalidArgumentError: names the first argument that is missing, unknown or wrong, and the way out.
+    """
+    try:
+        return model.model_validate(_without_nulls(given or {}))
+    except ValidationError as error:
+        details = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+        raise InvalidArgumentError(_explain(model, details[0])) from None
+
+
+def _without_nulls(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_nulls(cast("Mapping[str, Any]", value)) if isinstance(value, dict) else value
+        for key, value in given.items()
+        if value is not None
+    }
+
+
+_PLAIN: dict[str, str] = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a finite number",
+    "string": "must be a string",
+    "list": "must be a list of strings",
+    "model": "must be an object",
+    "dict": "must be an object",
+    "value": "must be a number",
+}
+"""What is wrong, by the first word of pydantic's error type."""
+
+
+def _explain(model: type[Arguments], error: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in error["loc"] if isinstance(part, int) or part.islower())
+    match error["type"]:
+        case "missing":
+            return f"{path}: is required."
+        case "extra_forbidden":
+            return _unknown(model, error["loc"])
+        case "literal_error":
+            return f"{path}: must be {error.get('ctx', {})['expected']}, not {_shown(error['input'])}."
+        case "greater_than_equal" | "greater_than" | "less_than_equal":
+            return f"{path}: {error['msg'].removeprefix('Input ').lower()}, not {_shown(error['input'])}."
+        case kind:
+            wrong = _PLAIN.get(kind.split("_", maxsplit=1)[0], error["msg"])
+            return f"{path}: {wrong}, not {_shown(error['input'])}."
+
+
+def _unknown(model: type[Arguments], loc: tuple[int | str, ...]) -> str:
+    known = list((BudgetArgument if len(loc) > 1 else model).model_fields)
+    name = str(loc[-1]) if loc else ""
+    near = get_close_matches(name, known, 1, 0.5)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{cut('.'.join(map(str, loc)), 100)}: unknown argument.{guess} Known: {', '.join(known)}."
+
+
+def _shown(value: object) -> str:
+    return cut(repr(value), 80)
+
+
+class Schemas:
+    """The input schemas, as small as they can be said: every host pays for them in each request."""
+
+    _dropped: ClassVar[frozenset[str]] = frozenset({"title", "additionalProperties"})
+
+    @classmethod
+    def of(cls, model: type[Arguments]) -> dict[str, Any]:
+        """The model's JSON Schema without titles, nulls and references."""
+        schema = model.model_json_schema()
+        compact = cls._compact(schema, schema.get("$defs", {}))
+        compact.pop("description", None)
+        return compact
+
+    @classmethod
+    def _compact(cls, node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, value in node.items():
+            if key in cls._dropped or key == "$defs" or (key == "default" and value is None):
+                continue
+            if key == "anyOf":
+                result |= cls._compact(next(one for one in value if one.get("type") != "null"), definitions)
+            elif key == "$ref":
+                target = definitions[value.rpartition("/")[2]]
+                result |= cls._compact({k: v for k, v in target.items() if k != "description"}, definitions)
+            elif key == "properties":
+                result[key] = {name: cls._compact(one, definitions) for name, one in value.items()}
+            elif isinstance(value, dict):
+                result[key] = cls._compact(cast("dict[str, Any]", value), definitions)
+            else:
+                result[key] = value
+        return result

@@ -1,0 +1,87 @@
+"""Progress of a waiting call: a line at each step, and at least every few seconds, while the host listens.
+
+A courtesy, never a lifeline: when the host's pipe is full, only the reporter waits.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from agent_mcp.agent.events import Happening, ReplyRestarted, ToolProgress
+from agent_mcp.sessions.live import LiveFeed
+from agent_mcp.sessions.log import SessionState
+from agent_mcp.sessions.ports import Clock
+from agent_mcp.sessions.transcript import cut
+
+INTERVAL_SECONDS = 5.0
+MESSAGE_CHARACTERS = 200
+
+Report = Callable[[float, float | None, str | None], Awaitable[None]]
+"""Sends progress, its total and a message to the host."""
+
+
+class ProgressReporter:
+    """Tells a host how its turn goes; fed by the log (`watch`) and by what happens live (`hear`)."""
+
+    def __init__(self, report: Report, *, clock: Clock, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._report = report
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._began = clock.monotonic()
+        self._sent = 0
+        self._line = "waiting for the model"
+        self._news = anyio.Event()
+
+    def watch(self, state: SessionState) -> None:
+        """The log has grown."""
+        line = _line(state)
+        if line != self._line:
+            self._line = line
+            self._news.set()
+
+    def hear(self, happening: Happening) -> None:
+        """Something happened that is not in the log."""
+        match happening:
+            case ReplyRestarted(reason=reason, wait_seconds=seconds, attempt=attempt):
+                self._line = f"try {attempt} in {seconds:.0f} s: {reason}"
+                self._news.set()
+            case ToolProgress(message=message, progress=progress, total=total):
+                of = "" if total is None else f"/{total:g}"
+                self._line = f"tool: {progress:g}{of} {message}".rstrip()
+            case _:
+                pass
+
+    async def run(self) -> None:
+        """Send a line at each piece of news, and the last one again after each interval."""
+        while True:
+            # Silence must not last: when no news comes, the elapsed time is news.
+            with anyio.move_on_after(self._interval_seconds):
+                await self._news.wait()
+            self._news = anyio.Event()
+            self._sent += 1
+            elapsed = self._clock.monotonic() - self._began
+            await self._report(
+                float(self._sent), None, cut(f"{self._line} ({elapsed:.0f} s)", MESSAGE_CHARACTERS)
+            )
+
+
+def _line(state: SessionState) -> str:
+    turn = state.active
+    if turn is None or not turn.steps:
+        return "waiting for the model"
+    step = turn.steps[-1]
+    names = [call.call.name for call in step.calls if call.result is None]
+    if not names:
+        return f"step {step.number} done, waiting for the model"
+    return f"step {step.number}: {', '.join(names)}"
+
+
+@asynccontextmanager
+async def reporting(reporter: ProgressReporter, feed: LiveFeed, session_id: str) -> AsyncGenerator[None]:
+    """Report while this context is open."""
+    with feed.listening(session_id, reporter.hear):
+        async with anyio.create_task_group() as group:
+            group.start_soon(reporter.run)
+            yield
+            group.cancel_scope.cancel()

@@ -1,0 +1,318 @@
+"""From reports to results: structured content for programs, text for hosts that show only text.
+
+The answer stands in both. A result stays under `RESULT_CHARACTERS` as it goes over the wire; what had to be cut
+is whole in `summary`.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from mcp_types import CallToolResult, TextContent
+
+from agent_mcp.agent.messages import Usage
+from agent_mcp.errors import PublicError
+from agent_mcp.sessions.log import CallState, StepState
+from agent_mcp.sessions.ports import ServerStatus
+from agent_mcp.sessions.reports import Problem, SessionSummary, TurnReport
+from agent_mcp.sessions.service import SessionPage
+from agent_mcp.sessions.transcript import Detail, Entry, as_markdown, call_view, cut, entries, page
+
+RESULT_CHARACTERS = 32_000
+"""A result as JSON is shorter than this."""
+STEP_TEXT_CHARACTERS = 300
+STEP_CALLS = 20
+WARNINGS = 10
+APPROVALS_CHARACTERS = 8_000
+"""Room for the whole arguments of waiting calls, once in each channel."""
+SUMMARY_PAGE_CHARACTERS = 11_000
+"""Room for a page of a transcript, once in each channel."""
+
+Json = dict[str, Any]
+
+
+def turn_result(report: TurnReport, *, wait_seconds: float | None = None) -> CallToolResult:
+    """What all tools but `summary` and `list_sessions` return."""
+    approvals = _approvals(report.approvals)
+    content: Json = {
+        "session_id": report.session_id,
+        "status": report.status,
+        "turn": report.turn,
+        "text": report.text,
+        "stop_reason": report.stop_reason,
+        "steps": [_step(step) for step in report.steps],
+        "steps_omitted": report.steps_omitted,
+        "usage": usage_view(report.usage),
+        "approvals": approvals,
+        "queued_messages": report.queued_messages,
+        "warnings": [cut(warning, 500) for warning in report.warnings[:WARNINGS]],
+        "error": _error(report.problem),
+        "next": next_call(report),
+    }
+    content |= {
+        key: value
+        for key, value in (
+            ("resent", report.resent or None),
+            ("forked_from", report.forked_from),
+            ("decision", report.decision),
+            ("waited_seconds", wait_seconds),
+        )
+        if value is not None
+    }
+    return _fitted(content)
+
+
+def error_result(error: PublicError, *, session_id: str | None) -> CallToolResult:
+    """A refusal by a turn's tool, in that tool's own schema; nothing was changed."""
+    content: Json = {
+        "session_id": session_id,
+        "status": "closed" if error.code == "SESSION_CLOSED" else None,
+        "turn": 0,
+        "text": "",
+        "stop_reason": None,
+        "steps": [],
+        "steps_omitted": 0,
+        "usage": usage_view(Usage()),
+        "approvals": [],
+        "queued_messages": 0,
+        "warnings": [],
+        "error": _error(Problem(error.code, error.message, error.hint)),
+        "next": error.hint or NEXT_AFTER.get(error.code, "Mend the arguments and call again."),
+    }
+    return _fitted(content)
+
+
+NEXT_AFTER = {
+    "SESSION_NOT_FOUND": "Call list_sessions for the sessions there are, or start_session for a new one.",
+    "SESSION_CLOSED": "Call summary to read it, or fork_session to go on from it.",
+    "APPROVAL_NOT_FOUND": "Call send_message without a message to see what waits.",
+}
+
+
+def bare_error(error: PublicError, **fields: object) -> CallToolResult:
+    """A refusal by `summary` or `list_sessions`."""
+    problem = _error(Problem(error.code, error.message, error.hint))
+    return _result({**fields, "error": problem}, _error_line(problem), is_error=True)
+
+
+def next_call(report: TurnReport) -> str:
+    """One sentence: the call that makes sense now."""
+    if report.status == "closed":
+        return "The session is closed: summary reads it, fork_session goes on from it."
+    if report.approvals:
+        return "Ask the user about each waiting call, then call approve with its call_id and allow or deny."
+    if report.status == "running":
+        return "Call send_message with this session_id and no message to keep waiting; the turn goes on meanwhile."
+    if report.problem is not None:
+        return report.problem.hint or "Call send_message to try again; nothing of the session is lost."
+    if report.stop_reason == "max_steps":
+        return (
+            "The step limit ended the turn: call send_message with a message such as 'go on' for another one."
+        )
+    if report.turn == 0:
+        return "Call send_message with this session_id and a message."
+    return "Call send_message with this session_id to go on, or close_session when done."
+
+
+def usage_view(usage: Usage) -> Json:
+    """As hosts read it; tokens, and USD or null."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "cost_usd": usage.cost_usd,
+    }
+
+
+def _step(step: StepState) -> Json:
+    view: Json = {
+        "step_number": step.number,
+        "text": cut(step.reply.text, STEP_TEXT_CHARACTERS),
+        "tool_calls": [call_view(call, whole=False) for call in step.calls[:STEP_CALLS]],
+    }
+    if len(step.calls) > STEP_CALLS:
+        view["tool_calls_omitted"] = len(step.calls) - STEP_CALLS
+    return view
+
+
+def _approvals(calls: Sequence[CallState]) -> list[Json]:
+    views: list[Json] = []
+    room = APPROVALS_CHARACTERS
+    for call in calls:
+        assert call.asked is not None
+        view: Json = {
+            "call_id": call.call.id,
+            "name": call.call.name,
+            "arguments": call.call.arguments,
+            "expires_at": timestamp(call.asked.expires_at),
+        }
+        room -= len(_json(view))
+        # Too large for a result: a person must still be able to read all of it before deciding.
+        if room < 0:
+            view["arguments"] = None
+            view["arguments_omitted"] = "Too long for this result: read them with summary, detail full."
+        views.append(view)
+    return views
+
+
+def _error(problem: Problem | None) -> Json | None:
+    if problem is None:
+        return None
+    return {"code": problem.code, "message": cut(problem.message, 2_000), "hint": cut(problem.hint, 500)}
+
+
+def _error_line(error: Json | None) -> str:
+    if error is None:
+        return ""
+    return f"{error['code']}: {error['message']}" + (f" ({error['hint']})" if error["hint"] else "")
+
+
+def _fitted(content: Json) -> CallToolResult:
+    """The result, with steps and then the text cut until it fits."""
+    whole = str(content["text"])
+    result = _turn_result(content)
+    while (size := _size(result)) >= RESULT_CHARACTERS:
+        if len(content["steps"]) > 1:
+            dropped = max(1, len(content["steps"]) // 2)
+            content["steps"] = content["steps"][dropped:]
+            content["steps_omitted"] += dropped
+        elif content["text"]:
+            # The text stands in both channels, and escapes can make a character six.
+            kept = min(len(content["text"]) - 1, int(len(content["text"]) * RESULT_CHARACTERS / size * 0.95))
+            content["text"] = whole[:kept]
+            content["text_next_offset"] = kept
+        else:
+            content["steps"], content["approvals"] = (
+                [],
+                [_without_arguments(a) for a in content["approvals"][:50]],
+            )
+            content["warnings"] = content["warnings"][:3]
+            return _turn_result(content)
+        result = _turn_result(content)
+    return result
+
+
+def _without_arguments(approval: Json) -> Json:
+    return {**approval, "arguments": None}
+
+
+def _turn_result(content: Json) -> CallToolResult:
+    parts = [content["text"]]
+    if "text_next_offset" in content:
+        parts.append(
+            f"[cut at character {content['text_next_offset']}; the whole text: summary with detail full]"
+        )
+    parts.append(_error_line(content["error"]))
+    parts += [
+        f"Waiting for approval: {one['call_id']} {one['name']} {_json(one['arguments'])}"
+        for one in content["approvals"]
+    ]
+    parts.append(f"[session {content['session_id']}; {content['status']}; next: {content['next']}]")
+    error = content["error"]
+    if error is not None and not content["turn"]:
+        parts = [_error_line(error), parts[-1]]
+    return _result(content, "\n\n".join(part for part in parts if part), is_error=error is not None)
+
+
+def _result(content: Json, text: str, *, is_error: bool = False) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=content, is_error=is_error
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _size(result: CallToolResult) -> int:
+    return len(result.model_dump_json(by_alias=True, exclude_unset=True))
+
+
+def timestamp(seconds: float) -> str:
+    """ISO 8601, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def summary_result(summary: SessionSummary, *, detail: str, offset: int, limit: int) -> CallToolResult:
+    """What `summary` returns."""
+    record = summary.record
+    content: Json = {
+        "session_id": record.id,
+        "agent": record.profile.agent,
+        "model": record.profile.model,
+        "status": summary.status,
+        "turns": summary.turns,
+        "steps": summary.steps,
+        "messages": summary.messages,
+        "total_tool_calls": summary.total_tool_calls,
+        "successful_tool_calls": summary.successful_tool_calls,
+        "failed_tool_calls": summary.failed_tool_calls,
+        "is_complete": summary.is_complete,
+        "max_steps": record.profile.max_steps,
+        "usage": usage_view(summary.usage),
+        "servers": [_server(server) for server in summary.servers[:50]],
+        "created_at": timestamp(record.created_at),
+        "updated_at": timestamp(summary.updated_at),
+        "forked_from": record.forked_from,
+        "last_text": cut(summary.last_text, 2_000),
+        "error": _error(summary.problem),
+    }
+    text = _summary_text(content)
+    if detail == "steps" or detail == "full":
+        shown, after = _page(summary, detail, offset, limit)
+        content |= {"transcript": shown, "next_offset": after}
+        more = f"\n\n[more: summary with offset {after}]" if after is not None else ""
+        text += f"\n\n{as_markdown(shown)}{more}"
+    return _result(content, text)
+
+
+def _page(summary: SessionSummary, detail: Detail, offset: int, limit: int) -> tuple[list[Entry], int | None]:
+    every = entries(summary.state, detail)
+    room = SUMMARY_PAGE_CHARACTERS
+    return page(every, offset=offset, limit=limit, characters=room)
+
+
+def _server(server: ServerStatus) -> Json:
+    return {
+        "name": server.name,
+        "connected": server.connected,
+        "tools": server.tools,
+        "error": cut(server.error, 200) if server.error else None,
+    }
+
+
+def _summary_text(content: Json) -> str:
+    cost = content["usage"]["cost_usd"]
+    price = "unknown cost" if cost is None else f"{cost:.4f} USD"
+    usage = f"{content['usage']['input_tokens']} tokens in, {content['usage']['output_tokens']} out, {price}"
+    figures = (
+        f"Session {content['session_id']} ({content['agent'] or 'no named agent'}, {content['model']}): "
+        f"{content['status']}, {content['turns']} turns, {content['steps']} steps, {content['messages']} messages, "
+        f"{content['successful_tool_calls']} of {content['total_tool_calls']} tool calls succeeded, {usage}."
+    )
+    return "\n\n".join(
+        part for part in (content["last_text"], _error_line(content["error"]), figures) if part
+    )
+
+
+def sessions_result(found: SessionPage) -> CallToolResult:
+    """What `list_sessions` returns."""
+    sessions = [
+        {
+            "session_id": line.id,
+            "agent": line.agent,
+            "status": status,
+            "turns": line.turns,
+            "title": line.title,
+            "updated_at": timestamp(line.updated_at),
+        }
+        for line, status in found.sessions
+    ]
+    lines = [
+        f"{one['session_id']}  {one['status']}  {one['turns']} turns  {one['updated_at']}  {one['title']}"
+        for one in sessions
+    ]
+    content = {"sessions": sessions, "next_cursor": found.next_cursor, "error": None}
+    return _result(content, "\n".join(lines) or "No sessions.")

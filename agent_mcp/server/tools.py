@@ -1,0 +1,310 @@
+"""The eight published tools at a glance: names, descriptions, arguments, and what each calls.
+
+Whatever a tool raises on purpose becomes a result of that tool's own schema; nothing here knows a transport.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_types import CallToolResult, Tool, ToolAnnotations
+
+from agent_mcp.errors import PublicError
+from agent_mcp.server import arguments as args
+from agent_mcp.server import results
+from agent_mcp.server.progress import ProgressReporter, Report, reporting
+from agent_mcp.sessions.live import LiveFeed
+from agent_mcp.sessions.ports import Clock
+from agent_mcp.sessions.profile import Budget
+from agent_mcp.sessions.reports import TurnReport
+from agent_mcp.sessions.service import SessionService, Watcher
+from agent_mcp.sessions.start import StartRequest, new_session_id
+
+log = logging.getLogger(__name__)
+
+
+class InternalError(PublicError):
+    """Something failed that nobody foresaw; the log on stderr says more."""
+
+    code = "INTERNAL_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a call brings with it besides its arguments."""
+
+    wait_seconds: float
+    """How long this host's calls wait by default."""
+    report: Report | None
+    """Sends progress; None if the host did not ask for any."""
+
+
+Handler = Callable[[Mapping[str, Any], Caller], Awaitable[CallToolResult]]
+
+
+class PublishedTools:
+    """The tools as a host calls them."""
+
+    def __init__(self, service: SessionService, *, feed: LiveFeed, clock: Clock) -> None:
+        self._service = service
+        self._feed = feed
+        self._clock = clock
+        self._handlers: dict[str, Handler] = {
+            "start_session": self.start_session,
+            "send_message": self.send_message,
+            "summary": self.summary,
+            "list_sessions": self.list_sessions,
+            "approve": self.approve,
+            "cancel": self.cancel,
+            "fork_session": self.fork_session,
+            "close_session": self.close_session,
+        }
+
+    async def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Run a tool; every failure is a result.
+
+        Raises:
+            KeyError: there is no such tool.
+        """
+        handler = self._handlers[name]
+        try:
+            return await handler(given, caller)
+        except PublicError as error:
+            return _refused(name, given, error)
+        except Exception:
+            log.exception("%s failed", name)
+            hint = "This is a defect: the server's log on stderr says more. The session itself is kept."
+            return _refused(name, given, InternalError(f"{name} failed unexpectedly.", hint=hint))
+
+    async def start_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Make a session and run its first turn."""
+        start = args.parse(args.StartSession, given)
+        request = StartRequest(
+            agent=start.agent,
+            message=start.message,
+            model=start.model,
+            instructions=start.instructions,
+            servers=None if start.servers is None else tuple(start.servers),
+            tools=None if start.tools is None else tuple(start.tools),
+            max_steps=start.max_steps,
+            budget=None if start.budget is None else Budget(**start.budget.model_dump()),
+        )
+        session_id = start.session_id if start.session_id is not None else new_session_id()
+
+        def started(wait_seconds: float, watcher: Watcher | None) -> Awaitable[TurnReport]:
+            return self._service.start(
+                request, session_id=session_id, wait_seconds=wait_seconds, watcher=watcher
+            )
+
+        return await self._turn(session_id, start.wait_seconds, caller, started)
+
+    async def send_message(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Add a message, or keep waiting."""
+        send = args.parse(args.SendMessage, given)
+
+        def sent(wait_seconds: float, watcher: Watcher | None) -> Awaitable[TurnReport]:
+            return self._service.send(
+                send.session_id, send.message, wait_seconds=wait_seconds, watcher=watcher
+            )
+
+        return await self._turn(send.session_id, send.wait_seconds, caller, sent)
+
+    async def approve(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Answer a waiting approval."""
+        approve = args.parse(args.Approve, given)
+
+        def approved(wait_seconds: float, watcher: Watcher | None) -> Awaitable[TurnReport]:
+            return self._service.approve(
+                approve.session_id,
+                approve.call_id,
+                approve.decision,
+                reason=approve.reason or "",
+                wait_seconds=wait_seconds,
+                watcher=watcher,
+            )
+
+        return await self._turn(approve.session_id, approve.wait_seconds, caller, approved)
+
+    async def cancel(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Stop the running turn."""
+        return await self._delivered(
+            await self._service.cancel(args.parse(args.OneSession, given).session_id)
+        )
+
+    async def fork_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Go on from an earlier step in a new session."""
+        fork = args.parse(args.ForkSession, given)
+        return await self._delivered(await self._service.fork(fork.session_id, at_step=fork.at_step))
+
+    async def close_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Take no more messages."""
+        return await self._delivered(await self._service.close(args.parse(args.OneSession, given).session_id))
+
+    async def summary(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Figures and transcript."""
+        wanted = args.parse(args.Summary, given)
+        summary = await self._service.summary(wanted.session_id)
+        return results.summary_result(summary, detail=wanted.detail, offset=wanted.offset, limit=wanted.limit)
+
+    async def list_sessions(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+        """Sessions by last update."""
+        wanted = args.parse(args.ListSessions, given)
+        found = await self._service.list(
+            status=wanted.status, query=wanted.query or "", limit=wanted.limit, cursor=wanted.cursor
+        )
+        return results.sessions_result(found)
+
+    async def _turn(
+        self,
+        session_id: str,
+        asked_seconds: float | None,
+        caller: Caller,
+        work: Callable[[float, Watcher | None], Awaitable[TurnReport]],
+    ) -> CallToolResult:
+        wait_seconds = caller.wait_seconds if asked_seconds is None else asked_seconds
+        if caller.report is None:
+            report = await work(wait_seconds, None)
+        else:
+            reporter = ProgressReporter(caller.report, clock=self._clock)
+            async with reporting(reporter, self._feed, session_id):
+                report = await work(wait_seconds, reporter.watch)
+        return await self._delivered(report, wait_seconds=wait_seconds)
+
+    async def _delivered(self, report: TurnReport, *, wait_seconds: float | None = None) -> CallToolResult:
+        result = results.turn_result(report, wait_seconds=wait_seconds)
+        await self._service.delivered(report)
+        return result
+
+
+def _refused(name: str, given: Mapping[str, Any], error: PublicError) -> CallToolResult:
+    if name == "list_sessions":
+        return results.bare_error(error, sessions=[], next_cursor=None)
+    session_id = given.get("session_id")
+    named = session_id[:64] if isinstance(session_id, str) else None
+    if name == "summary":
+        return results.bare_error(error, session_id=named)
+    return results.error_result(error, session_id=named)
+
+
+_TURN_OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "session_id": {"type": ["string", "null"]},
+        "status": {"type": ["string", "null"]},
+        "turn": {"type": "integer"},
+        "text": {"type": "string"},
+        "stop_reason": {"type": ["string", "null"]},
+        "steps": {"type": "array"},
+        "usage": {"type": "object"},
+        "approvals": {"type": "array"},
+        "queued_messages": {"type": "integer"},
+        "warnings": {"type": "array"},
+        "error": {"type": ["object", "null"]},
+        "next": {"type": "string"},
+    },
+    "required": ["session_id", "status", "turn", "text", "stop_reason", "error", "next"],
+}
+_SUMMARY_OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "session_id": {"type": ["string", "null"]},
+        "status": {"type": "string"},
+        "transcript": {"type": "array"},
+        "next_offset": {"type": ["integer", "null"]},
+        "error": {"type": ["object", "null"]},
+    },
+    "required": ["session_id", "error"],
+}
+_LIST_OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "sessions": {"type": "array"},
+        "next_cursor": {"type": ["string", "null"]},
+        "error": {"type": ["object", "null"]},
+    },
+    "required": ["sessions", "next_cursor", "error"],
+}
+
+
+def _tool(
+    model: type[args.Arguments],
+    name: str,
+    title: str,
+    description: str,
+    *,
+    read_only: bool = False,
+    idempotent: bool = False,
+    output: dict[str, Any] = _TURN_OUTPUT,
+) -> Tool:
+    return Tool(
+        name=name,
+        title=title,
+        description=description,
+        input_schema=args.Schemas.of(model),
+        output_schema=output,
+        annotations=ToolAnnotations(
+            read_only_hint=read_only, destructive_hint=False, idempotent_hint=read_only or idempotent
+        ),
+    )
+
+
+def published_tools() -> list[Tool]:
+    """The tool list as hosts get it; the same at every start."""
+    return [
+        _tool(
+            args.StartSession,
+            "start_session",
+            "Start a session",
+            "Start an agent session with its own model, tools and history. With `message` its first turn runs: the "
+            "agent works through it with its tools and answers. Returns the answer, or status running when the wait "
+            "is over first; then call send_message with the session_id and no message.",
+        ),
+        _tool(
+            args.SendMessage,
+            "send_message",
+            "Send a message",
+            "Send a message to a session and wait for the answer. Without `message`: keep waiting for the running "
+            "turn, or read the last one again. A message sent while a turn runs joins it.",
+        ),
+        _tool(
+            args.Summary,
+            "summary",
+            "Summarize a session",
+            "Figures of a session: turns, steps, tool calls, usage, servers; with detail steps or full also the "
+            "transcript, in pages.",
+            read_only=True,
+            output=_SUMMARY_OUTPUT,
+        ),
+        _tool(
+            args.ListSessions,
+            "list_sessions",
+            "List sessions",
+            "Sessions, newest first.",
+            read_only=True,
+            output=_LIST_OUTPUT,
+        ),
+        _tool(
+            args.Approve,
+            "approve",
+            "Answer an approval",
+            "Allow or deny a tool call that waits for approval. Ask the user first: the decision is theirs.",
+            idempotent=True,
+        ),
+        _tool(
+            args.OneSession, "cancel", "Cancel a turn", "Stop the session's running turn.", idempotent=True
+        ),
+        _tool(
+            args.ForkSession,
+            "fork_session",
+            "Fork a session",
+            "Copy a session's finished steps into a new session, to try another way from there.",
+        ),
+        _tool(
+            args.OneSession,
+            "close_session",
+            "Close a session",
+            "Cancel what runs and take no more messages. The transcript stays readable.",
+            idempotent=True,
+        ),
+    ]

@@ -1,0 +1,160 @@
+"""A session as people read it: entries in the order in which the model met them, and pages of them.
+
+An entry is a plain JSON object. A text too long for one goes on in further entries of the type `continued`, so
+that every page stays small and nothing is left out.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from agent_mcp.agent.messages import Media, Message, Reply, Text, ToolResult, UserMessage
+from agent_mcp.sessions.log import CallState, SessionState, StepState
+
+Detail = Literal["steps", "full"]
+Entry = dict[str, Any]
+
+CHUNK_CHARACTERS = 8_000
+"""The longest text in one entry of a transcript."""
+LINE_CHARACTERS = 160
+"""What `arguments` and results are cut to where only a line is wanted."""
+
+
+def entries(state: SessionState, detail: Detail) -> list[Entry]:
+    """The whole transcript; `full` has whole arguments and results, `steps` a line of each."""
+    result: list[Entry] = []
+    steps = iter(state.steps)
+    for message in [*state.history, *(unread.message for unread in state.unread)]:
+        if isinstance(message, Reply):
+            step = next(steps)
+            result.extend(_step_entries(step, detail))
+            result.extend(_end_entry(state, step))
+        else:
+            result.extend(_message_entries(message))
+    return result
+
+
+def _message_entries(message: Message) -> Iterator[Entry]:
+    if isinstance(message, UserMessage):
+        yield from _split({"type": "note" if message.note else "message"}, "text", message.text)
+
+
+def _step_entries(step: StepState, detail: Detail) -> Iterator[Entry]:
+    calls = [call_view(call, whole=detail == "full") for call in step.calls]
+    head: Entry = {"type": "step", "step_number": step.number, "turn": step.turn}
+    first, *rest = _split(head, "text", step.reply.text)
+    yield {**first, "tool_calls": [] if detail == "full" else calls}
+    yield from rest
+    if detail == "full":
+        for call, view in zip(step.calls, calls, strict=True):
+            yield from _call_entries(call, view)
+
+
+def _call_entries(call: CallState, view: Entry) -> Iterator[Entry]:
+    arguments = json.dumps(view["arguments"], ensure_ascii=False)
+    head: Entry = {"type": "tool_call", **view}
+    if len(arguments) <= CHUNK_CHARACTERS:
+        yield head
+    else:
+        yield from _split({**head, "arguments": None}, "arguments_json", arguments)
+    if call.result is not None:
+        result: Entry = {"type": "tool_result", "id": view["id"], "status": view["status"]}
+        yield from _split(result, "result", result_text(call.result))
+
+
+def _end_entry(state: SessionState, step: StepState) -> Iterator[Entry]:
+    turn = state.turns[step.turn - 1]
+    if turn.ended is None or turn.steps[-1] is not step:
+        return
+    end: Entry = {"type": "turn_end", "turn": turn.number, "stop_reason": turn.ended.stop_reason}
+    if turn.ended.error_code:
+        end["error"] = f"{turn.ended.error_code}: {turn.ended.error_message}"
+    yield end
+
+
+def _split(head: Entry, key: str, text: str) -> Iterator[Entry]:
+    yield {**head, key: text[:CHUNK_CHARACTERS]}
+    for start in range(CHUNK_CHARACTERS, len(text), CHUNK_CHARACTERS):
+        yield {"type": "continued", key: text[start : start + CHUNK_CHARACTERS]}
+
+
+def call_view(call: CallState, *, whole: bool) -> Entry:
+    """A tool call as results and transcripts show it; `arguments` whole, or cut to a line of JSON."""
+    server, _, tool = call.call.name.partition("__")
+    arguments: Any = call.call.arguments
+    if arguments is None:
+        arguments = call.call.raw_arguments
+    line = json.dumps(arguments, ensure_ascii=False)
+    return {
+        "id": call.call.id,
+        "name": call.call.name,
+        "server_name": call.server or server,
+        "tool_name": call.tool_name or tool,
+        "arguments": arguments if whole else cut(line, LINE_CHARACTERS),
+        "status": call.status,
+        "duration_ms": call.result.duration_ms if call.result else None,
+    }
+
+
+def result_text(result: ToolResult) -> str:
+    """A tool result as text; media are named, not shown."""
+    return "\n".join(_content_text(part) for part in result.content)
+
+
+def _content_text(part: Text | Media) -> str:
+    if isinstance(part, Text):
+        return part.text
+    return f"[{part.mime_type}, {len(part.data) * 3 // 4} bytes]"
+
+
+def cut(text: str, characters: int) -> str:
+    """The text, or its beginning and `…` if it is longer."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def page(
+    all_entries: Sequence[Entry], *, offset: int, limit: int, characters: int
+) -> tuple[list[Entry], int | None]:
+    """At most `limit` entries from `offset` whose JSON is at most `characters` long (one at least), and where the
+    next page begins; None at the end."""
+    taken: list[Entry] = []
+    room = characters
+    for entry in all_entries[offset : offset + limit]:
+        room -= len(json.dumps(entry, ensure_ascii=False)) + 1
+        if room < 0 and taken:
+            break
+        taken.append(entry)
+    after = offset + len(taken)
+    return taken, after if after < len(all_entries) else None
+
+
+def as_markdown(all_entries: Sequence[Entry]) -> str:
+    """The entries as a person reads them."""
+    return "\n\n".join(_markdown(entry) for entry in all_entries)
+
+
+def _markdown(entry: Entry) -> str:
+    match entry["type"]:
+        case "message":
+            return f"**User:** {entry['text']}"
+        case "note":
+            return f"> {entry['text']}"
+        case "step":
+            calls = "".join(f"\n- {_call_line(call)}" for call in entry["tool_calls"])
+            return f"**Step {entry['step_number']}** (turn {entry['turn']}): {entry['text']}{calls}"
+        case "tool_call":
+            return f"- {_call_line(entry)}"
+        case "tool_result":
+            return f"  result ({entry['status']}): {entry['result']}"
+        case "turn_end":
+            error = f" ({entry['error']})" if "error" in entry else ""
+            return f"*Turn {entry['turn']} ended: {entry['stop_reason']}{error}*"
+        case _:
+            return next(str(value) for key, value in entry.items() if key != "type")
+
+
+def _call_line(call: Entry) -> str:
+    arguments = call.get("arguments_json", call["arguments"])
+    shown = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    took = "" if call["duration_ms"] is None else f", {call['duration_ms']} ms"
+    return f"`{call['name']}` {shown} ({call['status']}{took}, {call['id']})"
