@@ -1,0 +1,1 @@
+"""The log of all sessions on disk: adapters of `sessions.ports.SessionStore`. Start at `open`."""

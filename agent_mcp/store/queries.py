@@ -1,0 +1,124 @@
+"""The SQL of the SQLite store, by name. Parameters are named as in the port; times are seconds since the epoch.
+
+`kind` is compared with literals throughout: SQLite uses the partial index `events_marks` only where it can prove
+its condition from the text of the query.
+"""
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+INSERT_SESSION = """
+INSERT INTO sessions (id, head, epoch, config, origin, principal, parent, created, updated)
+VALUES (:id, 0, 0, :config, :origin, :principal, :parent, :at, :at)
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+# Reserves the next sequence numbers. No row: no such session, or (fenced) a later claim has ended this epoch.
+ADVANCE = "UPDATE sessions SET head = head + ?, updated = ? WHERE id = ? RETURNING head"
+ADVANCE_FENCED = "UPDATE sessions SET head = head + ?, updated = ? WHERE id = ? AND epoch = ? RETURNING head"
+
+INSERT_EVENT = "INSERT INTO events (session, seq, turn, kind, data, at) VALUES (?, ?, ?, ?, ?, ?)"
+
+INSERT_TURN = "INSERT INTO turns (session, n, status, claims) VALUES (?, ?, ?, 0)"
+
+# All that decides what becomes of a message, in one look.
+SUBMIT_STATE = """
+SELECT
+    EXISTS (SELECT 1 FROM events WHERE session = s.id AND kind = 'session_closed') AS closed,
+    t.n AS turn,
+    t.status AS status,
+    EXISTS (SELECT 1 FROM events WHERE session = s.id AND kind = 'delivered' AND turn = t.n) AS delivered,
+    (SELECT data FROM events WHERE session = s.id AND kind = 'user_message' ORDER BY seq DESC LIMIT 1) AS newest
+FROM sessions AS s
+LEFT JOIN turns AS t ON t.session = s.id AND t.n = (SELECT max(n) FROM turns WHERE session = s.id)
+WHERE s.id = ?
+"""
+
+NEWEST_REPLY = "SELECT data FROM events WHERE session = ? AND kind = 'model_reply' ORDER BY seq DESC LIMIT 1"
+
+# Messages after :read that no cancel has swept away.
+COUNT_UNREAD = """
+SELECT count(*) FROM events
+WHERE session = :session AND kind = 'user_message' AND seq > max(:read, (
+    SELECT coalesce(max(seq), 0) FROM events
+    WHERE session = :session AND kind = 'turn_ended' AND json_extract(data, '$.stop_reason') = 'cancelled'))
+"""
+
+HAS_MESSAGE_AFTER = "SELECT 1 FROM events WHERE session = ? AND kind = 'user_message' AND seq > ? LIMIT 1"
+
+CLAIM_STATE = """
+SELECT
+    t.status AS status,
+    t.owner AS owner,
+    t.claims AS claims,
+    t.claimed_head = s.head AS stuck,
+    EXISTS (SELECT 1 FROM turns WHERE session = s.id AND n < t.n AND status <> 'done') AS waits
+FROM turns AS t JOIN sessions AS s ON s.id = t.session
+WHERE t.session = ? AND t.n = ?
+"""
+
+BUMP_EPOCH = "UPDATE sessions SET epoch = epoch + 1 WHERE id = ? RETURNING epoch, head"
+
+OWN_TURN = """
+UPDATE turns SET status = 'running', owner = :owner, claims = :claims, claimed_head = :head
+WHERE session = :session AND n = :turn
+"""
+
+HOLDS_CLAIM = """
+SELECT 1 FROM turns AS t JOIN sessions AS s ON s.id = t.session
+WHERE t.session = ? AND t.n = ? AND t.status = 'running' AND s.epoch = ?
+"""
+
+FINISH_TURN = "UPDATE turns SET status = 'done', owner = NULL WHERE session = ? AND n = ?"
+
+IS_UNFINISHED = "SELECT 1 FROM turns WHERE session = ? AND n = ? AND status <> 'done'"
+
+RUNNING_OWNERS = "SELECT owner FROM turns WHERE session = ? AND status = 'running'"
+
+DELETE_SESSION = "DELETE FROM sessions WHERE id = ? RETURNING id"
+DELETE_TURNS = "DELETE FROM turns WHERE session = ?"
+DELETE_EVENTS = "DELETE FROM events WHERE session = ?"
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+SESSION = "SELECT id, head, config, created, updated, parent, origin, principal FROM sessions WHERE id = ?"
+
+HEAD = "SELECT head FROM sessions WHERE id = ?"
+
+EVENTS = "SELECT seq, turn, at, kind, data FROM events WHERE session = ? AND seq > ? ORDER BY seq"
+
+# The first unfinished turn of each session, those that have waited longest first.
+UNFINISHED = """
+SELECT t.session, t.n, t.status, t.owner
+FROM (SELECT session, min(n) AS n FROM turns WHERE status <> 'done' GROUP BY session) AS first
+JOIN turns AS t ON t.session = first.session AND t.n = first.n
+JOIN sessions AS s ON s.id = t.session
+ORDER BY s.updated, s.id
+"""
+
+COUNT_UNFINISHED = "SELECT count(*) FROM turns WHERE status <> 'done'"
+
+# `title` and `casefold` are functions of ours (see `reader`). The subqueries on the outside run for the page alone.
+LISTING = """
+WITH page AS (
+    SELECT id, json_extract(config, '$.agent') AS agent, created, updated
+    FROM sessions AS s
+    WHERE (:query = '' OR instr(casefold(id || char(10) || json_extract(config, '$.agent') || char(10) || title((
+            SELECT substr(json_extract(data, '$.text'), 1, 400) FROM events
+            WHERE session = s.id AND kind = 'user_message' ORDER BY seq LIMIT 1))), :query))
+        AND (:before_at IS NULL OR (updated, id) < (:before_at, :before_id))
+    ORDER BY updated DESC, id DESC
+    LIMIT :limit
+)
+SELECT
+    id, agent, created, updated,
+    (SELECT coalesce(max(n), 0) FROM turns WHERE session = page.id),
+    (SELECT status FROM turns WHERE session = page.id ORDER BY n DESC LIMIT 1),
+    EXISTS (SELECT 1 FROM events WHERE session = page.id AND kind = 'session_closed'),
+    title((SELECT substr(json_extract(data, '$.text'), 1, 400) FROM events
+           WHERE session = page.id AND kind = 'user_message' ORDER BY seq LIMIT 1))
+FROM page
+ORDER BY updated DESC, id DESC
+"""
+
+DATA_VERSION = "PRAGMA data_version"

@@ -1,0 +1,164 @@
+"""`SqliteStore`: the log of all sessions in one SQLite file, shared by the processes of one machine.
+
+Joins the parts: writes go to the writer's thread, reads to the reader, followers hear of both, lock files tell whose
+turns are free. What a write does stands in `transactions`.
+"""
+
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from agent_mcp.errors import SessionNotFoundError
+from agent_mcp.sessions.events import Event, EventData, UserMessageAdded
+from agent_mcp.sessions.ports import (
+    Claim,
+    Clock,
+    NewSession,
+    SessionListing,
+    SessionRecord,
+    Submitted,
+    TurnRef,
+)
+from agent_mcp.store import transactions
+from agent_mcp.store.codec import encode
+from agent_mcp.store.connect import connect_writer, prepare
+from agent_mcp.store.faults import store_error
+from agent_mcp.store.locks import Owners
+from agent_mcp.store.reader import Reader
+from agent_mcp.store.tail import Tails
+from agent_mcp.store.writer import Writer
+
+
+class SqliteStore:
+    """`SessionStore` on SQLite; `open_sqlite` makes one."""
+
+    def __init__(self, *, owners: Owners, reader: Reader, writer: Writer, tails: Tails) -> None:
+        self._owners = owners
+        self._reader = reader
+        self._writer = writer
+        self._tails = tails
+
+    @property
+    def owner(self) -> str:
+        """See `SessionStore`."""
+        return self._owners.me
+
+    async def create(
+        self, session: NewSession, *, message: str | None = None, events: Sequence[tuple[int, EventData]] = ()
+    ) -> None:
+        """See `SessionStore`."""
+        first = None if message is None else encode(UserMessageAdded(message))
+        past = [(turn, encode(data)) for turn, data in events]
+        await self._writer.write(lambda tx: transactions.create(tx, session, message=first, past=past))
+
+    async def get(self, session_id: str) -> SessionRecord:
+        """See `SessionStore`."""
+        record = self._reader.session(session_id)
+        if record is None:
+            raise SessionNotFoundError(
+                f"no session {session_id}", hint="list_sessions shows the sessions there are"
+            )
+        return record
+
+    async def submit(self, session_id: str, message: str) -> Submitted:
+        """See `SessionStore`."""
+        encoded = encode(UserMessageAdded(message))
+        return await self._writer.write(lambda tx: transactions.submit(tx, session_id, encoded))
+
+    async def append(
+        self, session_id: str, turn: int, events: Sequence[EventData], *, epoch: int | None = None
+    ) -> Sequence[Event]:
+        """See `SessionStore`."""
+        encoded = [encode(data) for data in events]
+        return await self._writer.write(
+            lambda tx: transactions.append(tx, session_id, turn, encoded, epoch=epoch)
+        )
+
+    async def read(self, session_id: str, *, after: int = 0) -> Sequence[Event]:
+        """See `SessionStore`."""
+        return await self._reader.events(session_id, after)
+
+    def tail(
+        self, session_id: str, *, after: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
+        """See `SessionStore`."""
+        return self._tails.follow(session_id, after)
+
+    async def claim(self, session_id: str, turn: int) -> Claim | None:
+        """See `SessionStore`."""
+        take = partial(transactions.claim, owner=self.owner, is_alive=self._owners.is_alive)
+        return await self._writer.write(lambda tx: take(tx, session_id, turn))
+
+    async def end_turn(
+        self, claim: Claim, events: Sequence[EventData], *, unread_after: int | None, reopen: bool = False
+    ) -> bool:
+        """See `SessionStore`."""
+        encoded = [encode(data) for data in events]
+        end = partial(transactions.end_turn, unread_after=unread_after, reopen=reopen)
+        return await self._writer.write(lambda tx: end(tx, claim, encoded))
+
+    async def seize(self, session_id: str, turn: int, events: Sequence[EventData]) -> bool:
+        """See `SessionStore`."""
+        encoded = [encode(data) for data in events]
+        return await self._writer.write(lambda tx: transactions.seize(tx, session_id, turn, encoded))
+
+    async def unfinished(self) -> Sequence[TurnRef]:
+        """See `SessionStore`."""
+        turns = self._reader.first_unfinished()
+        others = {turn.owner for turn in turns if turn.owner is not None and turn.owner != self.owner}
+        dead = await anyio.to_thread.run_sync(self._dead, others) if others else ()
+        return [turn for turn in turns if turn.owner is None or turn.owner in dead]
+
+    async def count_unfinished(self) -> int:
+        """See `SessionStore`."""
+        return self._reader.count_unfinished()
+
+    async def list(
+        self, *, query: str = "", limit: int, before: tuple[float, str] | None = None
+    ) -> Sequence[SessionListing]:
+        """See `SessionStore`."""
+        return await self._reader.listing(query=query, limit=limit, before=before)
+
+    async def delete(self, session_id: str) -> None:
+        """See `SessionStore`."""
+        remove = partial(transactions.delete, is_alive=self._owners.is_alive)
+        await self._writer.write(lambda tx: remove(tx, session_id))
+
+    def _dead(self, owners: set[str]) -> set[str]:
+        return {owner for owner in owners if not self._owners.is_alive(owner)}
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, *, clock: Clock | None = None) -> AsyncGenerator[SqliteStore]:
+    """The store in the file at `path`, made if it is not there; closed, with everything written, at the end.
+
+    `path` must be resolved: by any name it is the same file, and must have the same lock files.
+
+    Raises:
+        StoreError: the file cannot be made, read or written, is damaged, or of a newer version.
+    """
+    now = time.time if clock is None else clock.now
+    owners, reader, connection = await anyio.to_thread.run_sync(_open_parts, path)
+    tails = Tails(reader, reader.events)
+    writer = Writer(connection, path=path, now=now, on_stored=tails.publish)
+    try:
+        yield SqliteStore(owners=owners, reader=reader, writer=writer, tails=tails)
+    finally:
+        tails.close()
+        await writer.aclose()
+        reader.close()
+        owners.release()
+
+
+def _open_parts(path: Path) -> tuple[Owners, Reader, sqlite3.Connection]:
+    locks = prepare(path)
+    try:
+        return Owners(locks), Reader(path), connect_writer(path)
+    except (OSError, sqlite3.Error) as error:
+        raise store_error(path, error) from error
