@@ -6,7 +6,7 @@ unknown keys are kept as warnings, since hosts put their own there.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 PositiveSeconds = Annotated[float, Field(gt=0)]
 
@@ -20,7 +20,7 @@ class Strict(BaseModel):
 class ServerEntry(BaseModel):
     """One entry of `mcpServers`, already expanded."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
     command: str | None = None
     args: tuple[str, ...] = ()
@@ -64,6 +64,20 @@ class ApprovalsEntry(Strict):
     deny: tuple[str, ...] = ()
 
 
+APPROVALS_SHAPES = ("rules", "off")
+
+
+def _approvals_shape(value: object) -> str:
+    return "off" if isinstance(value, str) else "rules"
+
+
+Approvals = Annotated[
+    Annotated[ApprovalsEntry, Tag("rules")] | Annotated[Literal["off"], Tag("off")],
+    Discriminator(_approvals_shape),
+]
+"""Rules, or `"off"`. Told apart before they are checked, so that an error speaks of the one that was meant."""
+
+
 class AgentEntry(Strict):
     """An agent, inline or from a Markdown file."""
 
@@ -76,7 +90,7 @@ class AgentEntry(Strict):
     """Patterns over uncut `server__tool` names; None: all."""
     max_steps: Annotated[int, Field(ge=1)] | None = None
     budget: BudgetEntry | None = None
-    approvals: ApprovalsEntry | Literal["off"] | None = None
+    approvals: Approvals | None = None
 
 
 class Defaults(AgentEntry):
@@ -131,6 +145,8 @@ class Config(BaseModel):
     """Usable servers by name; those disabled or with an unset variable are not among them."""
     unavailable: dict[str, str] = {}
     """Servers of the file that cannot be used, with the reason (an unset variable, …). Not the disabled ones."""
+    disabled: tuple[str, ...] = ()
+    """Servers that the file switches off."""
     agents: dict[str, AgentEntry] = {}
     defaults: Defaults = Defaults()
     models: dict[str, ModelEntry] = {}

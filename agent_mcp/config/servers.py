@@ -1,0 +1,159 @@
+"""The entries of `mcpServers`: expanded, checked, each for itself, so that a bad one never costs the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from agent_mcp.config.chaining import config_of_child
+from agent_mcp.config.check import check, kind, unknown_keys
+from agent_mcp.config.expand import expand, unset
+from agent_mcp.config.findings import Complaint, Findings
+from agent_mcp.config.paths import expand_home, resolve
+from agent_mcp.config.schema import ServerEntry
+
+_HTTP_ALIASES = {"streamable-http", "streamable_http", "streamablehttp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The file that entries come from, and what they are read with."""
+
+    file: Path
+    is_host_file: bool
+    """A host's own file, in which an entry that starts agent-mcp means this very program."""
+    environ: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Servers:
+    """What became of the entries."""
+
+    usable: dict[str, ServerEntry] = field(default_factory=dict[str, ServerEntry])
+    unavailable: dict[str, str] = field(default_factory=dict[str, str])
+    disabled: list[str] = field(default_factory=list[str])
+    left_out: list[str] = field(default_factory=list[str])
+    """Entries of a host's file that start agent-mcp."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All that an agent may name."""
+        return (*self.usable, *self.unavailable, *self.disabled)
+
+
+def read_servers(entries: Mapping[str, object], origin: Origin, findings: Findings) -> Servers:
+    """All entries; whatever is wrong with one goes to `findings` and makes that one unavailable."""
+    servers = Servers()
+    for name, raw in entries.items():
+        if _is_disabled(raw):
+            servers.disabled.append(name)
+            continue
+        entry, complaints = _read_entry(name, raw, origin, findings)
+        if entry and entry.disabled:
+            servers.disabled.append(name)
+        elif entry and not complaints:
+            _place(name, entry, origin=origin, findings=findings, servers=servers)
+        else:
+            _make_unavailable(name, complaints, findings, servers)
+    return servers
+
+
+def _is_disabled(raw: object) -> bool:
+    return isinstance(raw, dict) and cast("dict[str, object]", raw).get("disabled") is True
+
+
+def _make_unavailable(
+    name: str, complaints: Sequence[Complaint], findings: Findings, servers: Servers
+) -> None:
+    for complaint in complaints:
+        findings.warn(complaint, server=name)
+    first = complaints[0]
+    servers.unavailable[name] = f"{first.problem} ({first.key}" + (f"; {first.hint})" if first.hint else ")")
+
+
+def _read_entry(
+    name: str, raw: object, origin: Origin, findings: Findings
+) -> tuple[ServerEntry | None, Sequence[Complaint]]:
+    key = f"mcpServers.{name}"
+    if not isinstance(raw, dict):
+        return None, [Complaint(key, f"must be an object, not {kind(raw)}")]
+    data = cast("dict[str, Any]", raw)
+    for complaint in unknown_keys(ServerEntry, data, key=key):
+        findings.warn(complaint)
+    if missing := [_unset_complaint(key, each.key, each.variable) for each in unset(data, origin.environ)]:
+        return None, missing
+    expanded = _with_usual_type(expand(data, origin.environ))
+    entry, complaints = check(ServerEntry, expanded, key=key, strict=False)
+    if entry is None:
+        return None, complaints
+    return entry, [complaint.under(key) for complaint in _shape(entry)]
+
+
+def _unset_complaint(server_key: str, key: str, variable: str) -> Complaint:
+    return Complaint(
+        f"{server_key}.{key}",
+        f"the environment variable {variable} is not set",
+        f"set {variable} where agent-mcp is started, or write ${{{variable}:-a default}}",
+    )
+
+
+def _with_usual_type(data: dict[str, Any]) -> dict[str, Any]:
+    written = data.get("type")
+    if isinstance(written, str) and written.lower() in _HTTP_ALIASES:
+        return {**data, "type": "http"}
+    return data
+
+
+def _shape(entry: ServerEntry) -> list[Complaint]:
+    """What the types alone can't say: stdio has a command, the others an address."""
+    if entry.command and entry.url:
+        return [Complaint("", "has both `command` and `url`", "keep one of them")]
+    if not entry.command and not entry.url:
+        return [Complaint("", "has neither `command` nor `url`", "name the program to start, or the address")]
+    if entry.type == "stdio" and entry.url:
+        return [Complaint("type", "is `stdio`, but there is no `command`", "write `http` or `sse`")]
+    if entry.type in {"http", "sse"} and entry.command:
+        return [
+            Complaint("type", f"is `{entry.type}`, but there is no `url`", "write `stdio`, or leave it out")
+        ]
+    if entry.url and not _is_http_address(entry.url):
+        return [Complaint("url", "is not an http or https address", "write https://host/path")]
+    return []
+
+
+def _is_http_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _place(name: str, entry: ServerEntry, *, origin: Origin, findings: Findings, servers: Servers) -> None:
+    """A sound entry goes among the usable ones, unless it would start us again with the same config."""
+    entry = _with_whole_paths(entry, origin)
+    child_config = config_of_child(entry, origin.environ)
+    key = f"mcpServers.{name}"
+    if child_config is not None and origin.is_host_file:
+        servers.left_out.append(name)
+        findings.warn(Complaint(key, "starts agent-mcp itself; left out", "agent-mcp does not call itself"))
+        return
+    if child_config is not None and child_config.resolve() == origin.file.resolve():
+        complaint = Complaint(
+            key,
+            "RECURSION_LIMIT: starts agent-mcp with this same config",
+            "give it a config of its own: --config OTHER-FILE",
+        )
+        _make_unavailable(name, [complaint], findings, servers)
+        return
+    servers.usable[name] = entry
+
+
+def _with_whole_paths(entry: ServerEntry, origin: Origin) -> ServerEntry:
+    update: dict[str, Any] = {}
+    if entry.command:
+        update["command"] = str(expand_home(entry.command, origin.environ))
+    if entry.cwd:
+        update["cwd"] = str(resolve(entry.cwd, base=origin.file.parent, environ=origin.environ))
+    return entry.model_copy(update=update)

@@ -1,0 +1,86 @@
+"""From config and agent name to the profile that a session keeps."""
+
+from typing import Any
+
+import pytest
+
+from agent_mcp.config.profiles import profile_for
+from agent_mcp.config.schema import AgentEntry, ApprovalsEntry, BudgetEntry, Config, Defaults, ServerEntry
+from agent_mcp.errors import AgentNotFoundError
+from agent_mcp.sessions.profile import ApprovalRules, Budget
+
+
+def config(**parts: Any) -> Config:
+    servers = {"docs": ServerEntry(command="x"), "git": ServerEntry(command="x", interrupted="retry")}
+    return Config(servers=servers, unavailable={"down": "why"}, disabled=("off",), **parts)
+
+
+def test_without_any_agent_all_servers_and_the_defaults_hold() -> None:
+    profile = profile_for(config(defaults=Defaults(model="a:b", max_steps=3, instructions="i")), None)
+    assert (profile.agent, profile.model, profile.max_steps, profile.instructions) == ("", "a:b", 3, "i")
+    assert profile.servers == ("docs", "git", "down")
+    assert profile.tools == ()
+    assert profile.interrupted == {"docs": "unknown", "git": "retry"}
+
+
+def test_an_empty_config_gives_25_steps_and_no_model() -> None:
+    profile = profile_for(Config(), None)
+    assert (profile.max_steps, profile.model, profile.servers) == (25, "", ())
+
+
+def test_the_agent_named_default_is_the_one_without_a_name() -> None:
+    agents = {"default": AgentEntry(instructions="mine"), "other": AgentEntry()}
+    assert profile_for(config(agents=agents), None).instructions == "mine"
+    assert profile_for(config(agents=agents), "other").agent == "other"
+
+
+def test_what_the_agent_says_wins_over_the_defaults() -> None:
+    defaults = Defaults(model="a:b", max_steps=3, tools=("docs__*",), servers=("docs",), description="d")
+    agent = AgentEntry(model="c:d", max_steps=9, tools=(), servers=("git", "git", "off"), description="own")
+    profile = profile_for(config(defaults=defaults, agents={"a": agent}), "a")
+    assert (profile.model, profile.max_steps, profile.description) == ("c:d", 9, "own")
+    assert profile.servers == ("git",)
+    assert profile.tools == ((),)
+
+
+def test_budgets_are_merged_limit_by_limit() -> None:
+    defaults = Defaults(budget=BudgetEntry(cost_usd=1.0, tokens=5))
+    agent = AgentEntry(budget=BudgetEntry(tokens=7, tool_calls=0))
+    profile = profile_for(config(defaults=defaults, agents={"a": agent}), "a")
+    assert profile.budget == Budget(tokens=7, cost_usd=1.0, tool_calls=0)
+
+
+@pytest.mark.parametrize(
+    ("own", "rules"),
+    [
+        (None, ApprovalRules(allow=("x",), deny=("y",))),
+        ("off", ApprovalRules(deny=("y",), off=True)),
+        (ApprovalsEntry(ask=("*",)), ApprovalRules(allow=("x",), ask=("*",), deny=("y",))),
+        (ApprovalsEntry(allow=(), deny=()), ApprovalRules()),
+    ],
+)
+def test_approvals_are_merged_list_by_list(own: Any, rules: ApprovalRules) -> None:
+    defaults = Defaults(approvals=ApprovalsEntry(allow=("x",), deny=("y",)))
+    agents = {"a": AgentEntry(approvals=own)}
+    assert profile_for(config(defaults=defaults, agents=agents), "a").approvals == rules
+
+
+def test_approvals_off_in_the_defaults_hold_for_an_agent_without_rules() -> None:
+    made = config(
+        defaults=Defaults(approvals="off"),
+        agents={"a": AgentEntry(), "b": AgentEntry(approvals=ApprovalsEntry())},
+    )
+    assert profile_for(made, "a").approvals == ApprovalRules(off=True)
+    assert profile_for(made, "b").approvals == ApprovalRules()
+
+
+def test_an_unknown_agent_is_refused_with_the_nearest_and_all_known() -> None:
+    with pytest.raises(AgentNotFoundError) as caught:
+        profile_for(config(agents={"researcher": AgentEntry(), "b": AgentEntry()}), "reseacher")
+    assert caught.value.hint == "did you mean `researcher`? known agents: b, researcher"
+
+
+def test_an_agent_of_a_config_without_agents_is_refused() -> None:
+    with pytest.raises(AgentNotFoundError) as caught:
+        profile_for(config(), "any")
+    assert "leave `agent` out" in caught.value.hint
