@@ -1,6 +1,5 @@
 """Where a config file is looked for, and what a path in it means. Reads nothing."""
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,20 +70,19 @@ def resolve(path: str, *, base: Path, environ: Mapping[str, str]) -> Path:
 
 
 def resolve_store(store: str, *, base: Path, environ: Mapping[str, str]) -> str:
-    """A store as written, a SQLite one with its whole path: `sqlite:////abs/x.db`, the form all readers agree on.
+    """A store as written, a SQLite one with its whole path: `sqlite:////abs/x.db`.
 
-    `sqlite:///dir/x.db` is absolute, as in any URL; `sqlite:///x.db`, `sqlite:x.db` and a bare path are relative to
-    `base`. Other databases' addresses stay as they are.
+    `sqlite:////x.db` is absolute; `sqlite:///x.db` is relative to `base`, after SQLAlchemy's custom, and so is a bare
+    path. Other databases' addresses stay as they are.
     """
-    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", store)
-    if scheme and scheme[0].lower() != "sqlite:":
+    scheme, separator, path = store.partition("://")
+    if not separator:
+        path = store
+    elif scheme.lower() != "sqlite" or not path.startswith("/"):
         return store
-    path = store[len(scheme[0]) :] if scheme else store
-    if path.startswith("///"):
-        path = path[3:]
-        if "/" in path and not path.startswith((".", "~", "/")) and not re.match(r"[A-Za-z]:", path):
-            path = f"/{path}"
-    return f"sqlite:///{resolve(path, base=base, environ=environ).as_posix()}"
+    else:
+        path = path[1:]
+    return f"sqlite:///{resolve(path, base=base, environ=environ).as_posix()}" if path else store
 
 
 def resolve_model(reference: str, *, base: Path, environ: Mapping[str, str]) -> str:
