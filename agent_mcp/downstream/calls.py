@@ -1,0 +1,208 @@
+"""One tool call on one server, from the model's wish to the result that the model reads.
+
+A request is sent a second time only if the first certainly never reached the server. What may have happened is
+called so.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from mcp.shared.inbound import mcp_param_headers
+
+from agent_mcp.agent.events import Emit, ToolProgress
+from agent_mcp.agent.messages import ResultCode, ToolCall, ToolResult
+from agent_mcp.agent.tools import Tool
+from agent_mcp.downstream.connection import Connection
+from agent_mcp.downstream.content import to_result
+from agent_mcp.downstream.faults import (
+    LOST,
+    NOT_SENT,
+    SESSION_GONE,
+    ConnectionLostError,
+    DownstreamError,
+    RpcError,
+    UnavailableError,
+)
+from agent_mcp.downstream.live import Live
+from agent_mcp.downstream.peer import OnProgress
+from agent_mcp.downstream.wire import JsonObject
+
+_log = logging.getLogger(__name__)
+
+_MAX_INPUT_ROUNDS = 5
+_SHOWN_DATA_CHARACTERS = 1000
+_CONNECTION_CLOSED = -32000
+_MAY_HAVE_HAPPENED = "what it was to do may have happened all the same"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A call with all that belongs to it."""
+
+    call: ToolCall
+    tool: Tool
+    connection: Connection
+    meta: Mapping[str, str]
+    """Goes into `_meta` of the request."""
+    emit: Emit
+    on_live: Callable[[Live], None]
+    """Told which connection the call goes over."""
+
+    @property
+    def server(self) -> str:
+        """The server's name."""
+        return self.tool.server
+
+
+async def run_call(order: Order) -> ToolResult:
+    """Run the call to its end; every failure is a result."""
+    started = time.perf_counter()
+    try:
+        answer = await _answer(order)
+    except (DownstreamError, TimeoutError) as error:
+        code, message = _explained(error, order)
+        return ToolResult.failure(order.call, code, message, duration_ms=_since(started))
+    return to_result(order.call, answer, duration_ms=_since(started))
+
+
+async def _answer(order: Order) -> JsonObject:
+    """The server's answer; after a connection that turns out to be dead, one more try on a new one."""
+    live = await order.connection.get()
+    try:
+        return await _ask_over(live, order)
+    except (ConnectionLostError, RpcError) as error:
+        if not _certainly_not_run(error):
+            raise
+    order.connection.recycle(live)
+    return await _ask_over(await order.connection.get(), order)
+
+
+async def _ask_over(live: Live, order: Order) -> JsonObject:
+    order.on_live(live)
+    async with live.in_use():
+        try:
+            return await _ask(live, order)
+        except RpcError as error:
+            if _is_loss(error):
+                raise ConnectionLostError(error.message) from error
+            raise
+        except ConnectionLostError as error:
+            raise ConnectionLostError(await live.epitaph(), sent=error.sent) from error
+
+
+async def _ask(live: Live, order: Order) -> JsonObject:
+    """Ask, declining what the server wants to know on the way (2026-07-28, `input_required`)."""
+    answer = await _request(live, order, {})
+    for _ in range(_MAX_INPUT_ROUNDS):
+        if answer.get("resultType") != "input_required":
+            return answer
+        answer = await _request(live, order, _declined(answer))
+    raise RpcError(0, "the server keeps asking for input, which can't be given here")
+
+
+async def _request(live: Live, order: Order, more: JsonObject) -> JsonObject:
+    arguments = order.call.arguments or {}
+    name = order.tool.tool_name
+    header_map = live.listing.header_maps.get(name)
+    return await live.channel.request(
+        "tools/call",
+        {"name": name, "arguments": arguments, "_meta": dict(order.meta), **more},
+        timeout_seconds=order.connection.server.entry.timeout,
+        on_progress=_progress_of(order),
+        headers=mcp_param_headers(header_map, arguments) if header_map else None,
+    )
+
+
+def _declined(answer: JsonObject) -> JsonObject:
+    """The same call again with a no to each question; its state goes back as it came.
+
+    Raises:
+        RpcError: it wants something that has no polite no.
+    """
+    requests = answer.get("inputRequests")
+    asked = cast("dict[str, Any]", requests) if isinstance(requests, dict) else {}
+    more: JsonObject = {"inputResponses": {key: _no_to(request) for key, request in asked.items()}}
+    if isinstance(answer.get("requestState"), str):
+        more["requestState"] = answer["requestState"]
+    return more
+
+
+def _no_to(request: object) -> JsonObject:
+    match request:
+        case {"method": "elicitation/create"}:
+            return {"action": "decline"}
+        case {"method": "roots/list"}:
+            return {"roots": []}
+        case _:
+            raise RpcError(0, f"the server asks for something that can't be given here: {_shown(request)}")
+
+
+def _progress_of(order: Order) -> OnProgress:
+    def report(progress: float, total: float | None, message: str) -> None:
+        try:
+            order.emit(ToolProgress(order.call.id, progress, total, message))
+        except Exception:
+            # This runs in the task that reads for all sessions: one bad listener must not end the connection.
+            _log.exception("a listener failed on progress of %s", order.call.name)
+
+    return report
+
+
+def _certainly_not_run(error: DownstreamError) -> bool:
+    match error:
+        case ConnectionLostError():
+            return not error.sent
+        case RpcError():
+            return error.code in (NOT_SENT, SESSION_GONE) or _is_unknown_session(error)
+        case _:
+            return False
+
+
+def _is_unknown_session(error: RpcError) -> bool:
+    """How SDK servers say that they were restarted (python-sdk issue 3556); they ran nothing."""
+    return error.code == -32600 and error.message in ("Session not found", "Session terminated")
+
+
+def _is_loss(error: RpcError) -> bool:
+    """Whether an error was made up on our side because the answer can't come any more.
+
+    -32000 alone says nothing: servers use it for errors of their own.
+    """
+    return error.code == LOST or (error.code == _CONNECTION_CLOSED and error.message.startswith("SSE stream"))
+
+
+def _explained(error: DownstreamError | TimeoutError, order: Order) -> tuple[ResultCode, str]:
+    """The code and the words by which the model learns what went wrong."""
+    server = order.server
+    match error:
+        case TimeoutError():
+            limit = order.connection.server.entry.timeout
+            return (
+                "TOOL_TIMEOUT",
+                f"no answer from {server} within {limit:g} s; the call was cancelled, but {_MAY_HAVE_HAPPENED}",
+            )
+        case ConnectionLostError(sent=True) if not order.tool.rerunnable:
+            return "INTERRUPTED", f"server {server} was lost during the call: {error}; {_MAY_HAVE_HAPPENED}"
+        case ConnectionLostError(sent=True):
+            return "SERVER_UNAVAILABLE", f"server {server} was lost during the call: {error}"
+        case UnavailableError() | ConnectionLostError():
+            return "SERVER_UNAVAILABLE", f"server {server} is down: {error}"
+        case RpcError(code=code) if code in (NOT_SENT, SESSION_GONE):
+            return "SERVER_UNAVAILABLE", f"server {server} is down: {error}"
+        case RpcError():
+            data = f"; {_shown(error.data)}" if error.data is not None else ""
+            return "TOOL_ERROR", f"{error.message}{data}"
+        case _:
+            return "TOOL_ERROR", str(error)
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:_SHOWN_DATA_CHARACTERS]
+
+
+def _since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)

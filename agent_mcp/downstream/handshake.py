@@ -1,0 +1,185 @@
+"""Agreeing with a server on the protocol: `initialize` up to 2025-11-25, `server/discover` from 2026-07-28 on.
+
+The outcome is a `Channel`, over which requests are made in the agreed dialect. Wire formats:
+https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle, and `mcp.client.session` of the SDK, from
+which the envelope of the newer dialect is taken.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import anyio
+from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    MCP_PROTOCOL_VERSION_HEADER,
+    encode_header_value,
+)
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
+from mcp_types.version import (
+    HANDSHAKE_PROTOCOL_VERSIONS,
+    LATEST_HANDSHAKE_VERSION,
+    LATEST_MODERN_VERSION,
+    MODERN_PROTOCOL_VERSIONS,
+)
+
+from agent_mcp import version
+from agent_mcp.downstream.faults import NOT_SENT, ConnectionLostError, RpcError, UnavailableError
+from agent_mcp.downstream.peer import OnProgress, Peer
+from agent_mcp.downstream.wire import JsonObject
+
+Era = Literal["auto", "legacy", "modern"]
+
+_PROBE_SECONDS = 2.0
+"""How long `server/discover` goes unanswered before `initialize` is sent after it.
+
+Servers that ignore what they don't know never answer it; slow ones answer late, and are still believed.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A peer and the dialect agreed with it."""
+
+    peer: Peer
+    era: Literal["legacy", "modern"]
+    protocol_version: str
+    capabilities: Mapping[str, Any]
+
+    async def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        timeout_seconds: float | None = None,
+        on_progress: OnProgress | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> JsonObject:
+        """As `Peer.request`, in this dialect. `params` is ours to complete; `headers` come on top of the dialect's."""
+        if self.era == "modern":
+            _add_envelope(params, self.protocol_version)
+        return await self.peer.request(
+            method,
+            params,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
+            headers=self._headers(method, params, headers) if self.peer.wire.takes_headers else None,
+        )
+
+    def has_list_changes(self) -> bool:
+        """Whether the server says that it tells of changes to its tool list."""
+        tools = self.capabilities.get("tools")
+        return isinstance(tools, dict) and cast("JsonObject", tools).get("listChanged") is True
+
+    def _headers(self, method: str, params: JsonObject, more: Mapping[str, str] | None) -> dict[str, str]:
+        headers = {MCP_PROTOCOL_VERSION_HEADER: self.protocol_version}
+        if self.era == "legacy":
+            return headers
+        headers[MCP_METHOD_HEADER] = method
+        if method == "tools/call":
+            headers[MCP_NAME_HEADER] = encode_header_value(params["name"])
+        return headers | dict(more or {})
+
+
+async def negotiate(peer: Peer, era: Era) -> Channel:
+    """Agree on a dialect.
+
+    Raises:
+        RpcError: the server refused.
+        UnavailableError: it speaks no version that we speak.
+        ConnectionLostError: it left.
+    """
+    match era:
+        case "legacy":
+            return await _initialize(peer)
+        case "modern":
+            return await _discover(peer)
+        case "auto":
+            return await _negotiate_either(peer)
+
+
+class _Try:
+    """One way to agree, running beside another."""
+
+    def __init__(self, way: Callable[[Peer], Awaitable[Channel]]) -> None:
+        self.channel: Channel | None = None
+        self.error: RpcError | UnavailableError | ConnectionLostError | None = None
+        self.done = anyio.Event()
+        self._way = way
+
+    async def run(self, peer: Peer, settled: anyio.Event, *, decides: bool) -> None:
+        """Try; `settled` is set by success, and by failure too if this one `decides`."""
+        try:
+            self.channel = await self._way(peer)
+        except (RpcError, UnavailableError, ConnectionLostError) as error:
+            self.error = error
+        self.done.set()
+        if decides or self.channel is not None:
+            settled.set()
+
+
+async def _negotiate_either(peer: Peer) -> Channel:
+    """Probe for the newer dialect; what does not answer it in time, or not well, is asked in the older one."""
+    probe, hello = _Try(_discover), _Try(_initialize)
+    settled = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: probe.run(peer, settled, decides=False))
+        with anyio.move_on_after(_PROBE_SECONDS):
+            await probe.done.wait()
+        if probe.channel is None and not _is_final(probe.error):
+            tasks.start_soon(lambda: hello.run(peer, settled, decides=True))
+            await settled.wait()
+        tasks.cancel_scope.cancel()
+    # A late answer to the probe comes first: such a server has locked the connection to the newer dialect.
+    if channel := probe.channel or hello.channel:
+        return channel
+    raise hello.error or probe.error or ConnectionLostError
+
+
+def _is_final(error: Exception | None) -> bool:
+    """Whether the older dialect would fare no better."""
+    return isinstance(error, ConnectionLostError) or (isinstance(error, RpcError) and error.code == NOT_SENT)
+
+
+async def _discover(peer: Peer) -> Channel:
+    params: JsonObject = {}
+    _add_envelope(params, LATEST_MODERN_VERSION)
+    headers = {MCP_PROTOCOL_VERSION_HEADER: LATEST_MODERN_VERSION, MCP_METHOD_HEADER: "server/discover"}
+    answer = await peer.request("server/discover", params, headers=headers, cancellable=False)
+    offered = answer.get("supportedVersions")
+    versions = cast("list[Any]", offered) if isinstance(offered, list) else []
+    mutual = [known for known in MODERN_PROTOCOL_VERSIONS if known in versions]
+    if not mutual:
+        raise UnavailableError(f"it speaks none of our protocol versions, but {versions}")
+    return Channel(peer, "modern", mutual[-1], _capabilities(answer))
+
+
+async def _initialize(peer: Peer) -> Channel:
+    params = {"protocolVersion": LATEST_HANDSHAKE_VERSION, "capabilities": {}, "clientInfo": _client_info()}
+    answer = await peer.request("initialize", params, cancellable=False)
+    chosen = answer.get("protocolVersion")
+    if not isinstance(chosen, str) or chosen not in HANDSHAKE_PROTOCOL_VERSIONS:
+        raise UnavailableError(f"it speaks protocol version {chosen!r}, which we do not")
+    await peer.notify("notifications/initialized", headers={MCP_PROTOCOL_VERSION_HEADER: chosen})
+    return Channel(peer, "legacy", chosen, _capabilities(answer))
+
+
+def _add_envelope(params: JsonObject, protocol_version: str) -> None:
+    """What each request of the newer dialect carries, there being no handshake."""
+    meta: JsonObject = params.setdefault("_meta", {})
+    meta[PROTOCOL_VERSION_META_KEY] = protocol_version
+    meta[CLIENT_INFO_META_KEY] = _client_info()
+    meta[CLIENT_CAPABILITIES_META_KEY] = {}
+
+
+def _client_info() -> JsonObject:
+    return {"name": "agent-mcp", "version": _VERSION}
+
+
+def _capabilities(answer: JsonObject) -> Mapping[str, Any]:
+    capabilities = answer.get("capabilities")
+    return cast("JsonObject", capabilities) if isinstance(capabilities, dict) else {}
+
+
+_VERSION = version()

@@ -1,0 +1,91 @@
+"""An MCP server on the SDK, of both eras, over stdio or streamable HTTP.
+
+python -m tests.support.servers.sdk [--http PORT] [--sse PORT] [--token TOKEN]
+"""
+
+import argparse
+from typing import Annotated
+
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.resolve import AcceptedElicitation, Elicit, Resolve
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Quantity(BaseModel):
+    """What `order` asks for."""
+
+    n: int
+
+
+async def ask_quantity() -> Elicit[Quantity]:
+    """The question of `order`."""
+    return Elicit("how many?", Quantity)
+
+
+def added() -> str:
+    """A tool that is not there at first."""
+    return "new"
+
+
+server = MCPServer("sdk")
+
+
+@server.tool()
+def echo(value: str) -> str:
+    """Return the value."""
+    return value
+
+
+@server.tool()
+async def order(quantity: Annotated[AcceptedElicitation[Quantity] | object, Resolve(ask_quantity)]) -> str:
+    """Ask how many."""
+    return f"accepted {quantity.data.n}" if isinstance(quantity, AcceptedElicitation) else "declined"
+
+
+@server.tool()
+async def change_tools(ctx: Context) -> str:
+    """Add a tool and say so, in both eras."""
+    server.add_tool(added)
+    await ctx.notify_tools_changed()
+    await ctx.session.send_tool_list_changed()
+    return "changed"
+
+
+class Guarded:
+    """Lets in only requests with the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self.app = app
+        self.token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or refuse one request."""
+        if scope["type"] == "http" and Request(scope).headers.get("authorization") != f"Bearer {self.token}":
+            refusal: Response = PlainTextResponse("who are you?", status_code=401)
+            await refusal(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def main() -> None:
+    """Serve as asked."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--http", type=int)
+    parser.add_argument("--sse", type=int)
+    parser.add_argument("--token")
+    options = parser.parse_args()
+    if not options.http and not options.sse:
+        server.run("stdio")
+        return
+    app: ASGIApp = server.streamable_http_app() if options.http else server.sse_app()
+    app = Guarded(app, options.token) if options.token else app
+    uvicorn.run(app, port=options.http or options.sse, log_level="warning", timeout_graceful_shutdown=0)
+
+
+if __name__ == "__main__":
+    main()
