@@ -10,10 +10,10 @@ import dataclasses
 import functools
 import json
 import re
-from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from agent_mcp.errors import StoreError
 from agent_mcp.sessions.events import EventData, UnknownEvent
@@ -21,11 +21,11 @@ from agent_mcp.sessions.profile import Profile
 
 _T = TypeVar("_T")
 
+_KIND = {"kind"}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """An event ready to be stored."""
 
     kind: str
@@ -48,9 +48,18 @@ def encode(data: EventData) -> Encoded:
     Raises:
         StoreError: it holds something that JSON can't (a bug of the caller).
     """
-    raw = _dump({name: getattr(data, name) for name in _field_names(type(data)) if name != "kind"})
-    text = clean(raw)
-    return Encoded(data.kind, text, data if text == raw else decode(data.kind, text))
+    try:
+        raw = to_json(data, exclude=_KIND, inf_nan_mode="constants")
+    except PydanticSerializationError:
+        return _encode_oddity(data)
+    return Encoded(data.kind, raw.decode(), data)
+
+
+def _encode_oddity(data: EventData) -> Encoded:
+    """By the standard library: lone surrogates, and nesting deeper than pydantic goes (255 levels)."""
+    fields = {name: value for name, value in _to_dict(data).items() if name != "kind"}
+    text = clean(_dump(fields))
+    return Encoded(data.kind, text, decode(data.kind, text))
 
 
 def decode(kind: str, text: str) -> EventData | UnknownEvent:

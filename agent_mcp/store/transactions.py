@@ -30,7 +30,7 @@ IsAlive = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One open write transaction, and what it stored so far for those who follow the log."""
+    """One open write transaction, shared by a batch, and what was stored in it for those who follow the log."""
 
     connection: sqlite3.Connection
     at: float

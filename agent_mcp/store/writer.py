@@ -1,19 +1,20 @@
 """The one thread that writes: it takes what has piled up and commits it together.
 
 A commit with `synchronous=FULL` waits for the disk, so writes that come while one is under way share the next one
-(group commit): alone a write costs one flush, a hundred at once cost little more than one together. One bad write
-does not harm its batch; a failed commit fails all of it. Results go back to the event loop with one wake-up a batch.
-Knows nothing of what is written.
+(group commit): alone a write costs one flush, a hundred at once cost little more than one together. The threads hand
+over whole batches, what one round of the event loop asked for and what one commit answered, since each wake-up costs
+as much as several writes. One bad write does not harm its batch; a failed commit fails all of it. Knows nothing of
+what is written.
 """
 
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -23,7 +24,7 @@ from agent_mcp.store.faults import closed_error, store_error
 from agent_mcp.store.transactions import Transaction
 
 MAX_BATCH = 256
-"""Writes in one commit: enough for the flush to be a small part, few enough for a batch to stay under 20 ms."""
+"""No more is added to a batch of this size: the flush is a small part of it by then."""
 
 _T = TypeVar("_T")
 
@@ -33,18 +34,28 @@ Operation = Callable[[Transaction], _T]
 OnStored = Callable[[str, Sequence[Event]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     operation: Operation[Any]
     future: asyncio.Future[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     future: asyncio.Future[Any]
-    result: Any = None
-    error: Exception | None = None
-    stored: Sequence[tuple[str, Sequence[Event]]] = ()
+    result: Any
+    error: Exception | None
+
+
+class _Commit(NamedTuple):
+    outcomes: Sequence[_Outcome]
+    stored: Sequence[tuple[str, Sequence[Event]]]
+
+
+class _BrokenBatch(Exception):
+    """An operation failed with half of its work in the common transaction, which was rolled back."""
+
+    def __init__(self, outcome: _Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 class Writer:
@@ -59,13 +70,14 @@ class Writer:
         self._now = now
         self._on_stored = on_stored
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._asked: list[_Pending] = []
+        self._queue: SimpleQueue[list[_Pending] | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="agent-mcp store", daemon=True)
         self._thread.start()
 
-    async def write(self, operation: Operation[_T]) -> _T:
-        """The operation's result once it is on disk. A caller that is cancelled meanwhile does not undo it.
+    def write(self, operation: Operation[_T]) -> Awaitable[_T]:
+        """The operation's result, to be awaited, once it is on disk. A cancelled caller does not undo it.
 
         Raises:
             StoreError: the database refused, or the writer is closed.
@@ -73,23 +85,31 @@ class Writer:
         if self._closed:
             raise closed_error(self._path)
         future: asyncio.Future[_T] = self._loop.create_future()
-        self._queue.put(_Pending(operation, future))
-        return await future
+        if not self._asked:
+            self._loop.call_soon(self._hand_over)
+        self._asked.append(_Pending(operation, future))
+        return future
 
     async def aclose(self) -> None:
         """Write what is queued, then stop."""
         self._closed = True
+        self._hand_over()
         self._queue.put(None)
         # Shielded: a server that is being cancelled must still flush, and the thread ends by itself in any case.
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
 
+    def _hand_over(self) -> None:
+        if self._asked:
+            self._queue.put(self._asked)
+            self._asked = []
+
     def _serve(self) -> None:
         open_for_more = True
         while open_for_more:
             batch, open_for_more = self._next_batch()
-            outcomes = self._commit(batch) if batch else []
-            self._loop.call_soon_threadsafe(self._tell, outcomes)
+            for commit in self._commit(batch) if batch else ():
+                self._loop.call_soon_threadsafe(self._tell, commit)
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[_Pending], bool]:
@@ -97,68 +117,72 @@ class Writer:
         batch: list[_Pending] = []
         while len(batch) < MAX_BATCH:
             try:
-                pending = self._queue.get(block=not batch)
+                asked = self._queue.get(block=not batch)
             except Empty:
                 break
-            if pending is None:
+            if asked is None:
                 return batch, False
-            batch.append(pending)
+            batch += asked
         return batch, True
 
-    def _commit(self, batch: Sequence[_Pending]) -> list[_Outcome]:
+    def _commit(self, batch: Sequence[_Pending]) -> list[_Commit]:
+        """All in one transaction; or each in its own, if one of them breaks the common one."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            return self._all_failed(batch, error)
-        outcomes: list[_Outcome] = []
-        for pending in batch:
-            changes_before = self._connection.total_changes
-            outcome = self._run(pending)
-            outcomes.append(outcome)
-            if outcome.error is not None and self._is_half_done(outcome.error, changes_before):
-                self._rollback()
-                return outcomes[-1:] if len(batch) == 1 else self._commit_singly(batch)
-        try:
-            self._connection.execute("COMMIT")
+            return [self._commit_together(batch)]
+        except _BrokenBatch as broken:
+            if len(batch) == 1:
+                return [_Commit([broken.outcome], ())]
+            return [commit for pending in batch for commit in self._commit([pending])]
         except sqlite3.Error as error:
             self._rollback()
-            return self._all_failed(batch, error)
-        return outcomes
+            return [_Commit([self._failed(pending, error) for pending in batch], ())]
 
-    def _commit_singly(self, batch: Sequence[_Pending]) -> list[_Outcome]:
-        """Each in its own transaction, after one of them broke the common one."""
-        return [outcome for pending in batch for outcome in self._commit([pending])]
+    def _commit_together(self, batch: Sequence[_Pending]) -> _Commit:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        transaction = Transaction(connection, self._now())
+        outcomes: list[_Outcome] = []
+        for pending in batch:
+            changes_before = connection.total_changes
+            outcome = self._run(pending, transaction)
+            if outcome.error is not None and _is_half_done(
+                outcome.error, connection.total_changes - changes_before
+            ):
+                self._rollback()
+                raise _BrokenBatch(outcome)
+            outcomes.append(outcome)
+        connection.execute("COMMIT")
+        return _Commit(outcomes, transaction.stored)
 
-    def _run(self, pending: _Pending) -> _Outcome:
-        transaction = Transaction(self._connection, self._now())
+    def _run(self, pending: _Pending, transaction: Transaction) -> _Outcome:
         try:
-            result = pending.operation(transaction)
+            return _Outcome(pending.future, pending.operation(transaction), None)
         except sqlite3.Error as error:
-            failure = store_error(self._path, error)
-            failure.__cause__ = error
-            return _Outcome(pending.future, error=failure)
+            return self._failed(pending, error)
         except Exception as error:  # whatever it is, it belongs to the caller, and this thread must live on
-            return _Outcome(pending.future, error=error)
-        return _Outcome(pending.future, result=result, stored=transaction.stored)
+            return _Outcome(pending.future, None, error)
 
-    def _is_half_done(self, error: Exception, changes_before: int) -> bool:
-        """Whether the failed operation may have left something in the transaction, or ended it."""
-        return isinstance(error.__cause__, sqlite3.Error) or self._connection.total_changes != changes_before
+    def _failed(self, pending: _Pending, error: sqlite3.Error) -> _Outcome:
+        failure = store_error(self._path, error)
+        failure.__cause__ = error
+        return _Outcome(pending.future, None, failure)
 
     def _rollback(self) -> None:
-        if self._connection.in_transaction:
+        with suppress(sqlite3.Error):  # then the connection is beyond help, and the next BEGIN will say so
             self._connection.execute("ROLLBACK")
 
-    def _all_failed(self, batch: Sequence[_Pending], error: sqlite3.Error) -> list[_Outcome]:
-        return [_Outcome(pending.future, error=store_error(self._path, error)) for pending in batch]
-
-    def _tell(self, outcomes: Sequence[_Outcome]) -> None:
-        for outcome in outcomes:
-            for session_id, events in outcome.stored:
-                self._on_stored(session_id, events)
-            if outcome.future.done():  # the caller was cancelled
+    def _tell(self, commit: _Commit) -> None:
+        for session_id, events in commit.stored:
+            self._on_stored(session_id, events)
+        for future, result, error in commit.outcomes:
+            if future.done():  # the caller was cancelled
                 continue
-            if outcome.error is not None:
-                outcome.future.set_exception(outcome.error)
+            if error is not None:
+                future.set_exception(error)
             else:
-                outcome.future.set_result(outcome.result)
+                future.set_result(result)
+
+
+def _is_half_done(error: Exception, changes: int) -> bool:
+    """Whether a failed operation may have left something in its transaction, or ended it."""
+    return changes != 0 or isinstance(error.__cause__, sqlite3.Error)
