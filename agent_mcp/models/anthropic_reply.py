@@ -64,6 +64,7 @@ class AnthropicReply:
 
     def __init__(self, target: Target, emit: Emit) -> None:
         self._target = target
+        self._place = target.place
         self._emit = emit
         self._blocks: dict[int, _Block] = {}
         self._stop: str | None = None
@@ -78,7 +79,7 @@ class AnthropicReply:
         """
         if name == b"ping":
             return
-        event = parse_event(data, place=self._target.place)
+        event = parse_event(data, place=self._place)
         match event.get("type"):
             case "content_block_delta":
                 self._delta(event)
@@ -103,11 +104,9 @@ class AnthropicReply:
             ContextOverflowError: the context window was full.
         """
         if self._stop is None:
-            raise TransientModelError(f"{self._target.place} ended its reply without a stop reason")
+            raise TransientModelError(f"{self._place} ended its reply without a stop reason")
         if self._stop == _OVERFLOW:
-            raise ContextOverflowError(
-                f"{self._target.place}: the conversation fills the model's context window"
-            )
+            raise ContextOverflowError(f"{self._place}: the conversation fills the model's context window")
         parts, blocks = self._assembled()
         has_calls = any(isinstance(part, ToolCall) for part in parts)
         return Reply(
@@ -131,7 +130,7 @@ class AnthropicReply:
     def _failure(self, event: dict[str, Any]) -> Exception:
         refusal = refusal_from_body(event, fallback="an error without a message", status=None)
         target = self._target
-        return refusal.to_error(place=target.place, secret=target.api_key, key_variable=target.key_variable)
+        return refusal.to_error(place=self._place, secret=target.api_key, key_variable=target.key_variable)
 
     def _assembled(self) -> tuple[list[Part], list[dict[str, Any]]]:
         """Neutral parts, and the blocks to send back; an empty text would be refused there."""

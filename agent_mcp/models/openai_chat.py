@@ -1,6 +1,7 @@
 """Any server that speaks Chat Completions (Ollama, vLLM, LM Studio, OpenAI itself), streamed.
 
-Assistant messages are made of the neutral parts alone: the vendors' reasoning fields are not sent back. Wire format: Chat Completions API, as in the SDK's types (openai 3.54).
+Assistant messages are made of the neutral parts alone: the vendors' reasoning fields are not sent back. Wire format:
+Chat Completions API, as in the SDK's types (openai 3.54).
 """
 
 from collections.abc import Mapping
@@ -23,17 +24,16 @@ from agent_mcp.agent.tools import Tool
 from agent_mcp.models.openai_chat_reply import ChatReply
 from agent_mcp.models.openai_client import OpenAiClient, open_client
 from agent_mcp.models.rendering import (
-    NO_OUTPUT,
     NO_TEXT,
     Fragments,
     ToolFragments,
     call_ids,
     encode,
     join_object,
-    labelled,
     note_of,
     object_schema,
     quote,
+    result_text,
     to_json,
 )
 from agent_mcp.models.streaming import read_stream
@@ -138,7 +138,7 @@ def _render_results(results: ToolResults, ids: Mapping[str, str]) -> str:
 
 def _render_result(result: ToolResult, call_id: str) -> str:
     texts = [part.text if isinstance(part, Text) else _media_note(part) for part in result.content]
-    text = labelled("\n".join(texts), result) or NO_OUTPUT
+    text = result_text("\n".join(texts), result)
     return f'{{"role":"tool","tool_call_id":{quote(call_id)},"content":{quote(text)}}}'
 
 

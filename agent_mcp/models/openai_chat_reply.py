@@ -40,6 +40,7 @@ class ChatReply:
 
     def __init__(self, target: Target, emit: Emit) -> None:
         self._target = target
+        self._place = target.place
         self._emit = emit
         self._text: list[str] = []
         self._refusal: list[str] = []
@@ -56,7 +57,7 @@ class ChatReply:
         Raises:
             ModelError: it is an error, or broken.
         """
-        chunk = parse_event(data, place=self._target.place)
+        chunk = parse_event(data, place=self._place)
         if chunk.get("error") or name == b"error":
             refusal = refusal_from_body(chunk, fallback="an error without a message", status=None)
             raise to_error(refusal, self._target)
@@ -74,7 +75,7 @@ class ChatReply:
             TransientModelError: the stream ended without a finish reason.
         """
         if self._stop is None:
-            raise TransientModelError(f"{self._target.place} ended its reply without a finish reason")
+            raise TransientModelError(f"{self._place} ended its reply without a finish reason")
         parts = self._parts()
         has_calls = any(isinstance(part, ToolCall) for part in parts)
         stop = stop_of(_STOPS.get(self._stop), has_calls=has_calls)

@@ -14,17 +14,16 @@ from agent_mcp.agent.tools import Tool
 from agent_mcp.models.openai_client import OpenAiClient, open_client
 from agent_mcp.models.openai_responses_reply import ResponsesReply
 from agent_mcp.models.rendering import (
-    NO_OUTPUT,
     NO_TEXT,
     Fragments,
     ToolFragments,
     call_ids,
     encode,
     join_object,
-    labelled,
     note_of,
     object_schema,
     quote,
+    result_text,
     to_json,
 )
 from agent_mcp.models.streaming import read_stream
@@ -135,11 +134,11 @@ def _render_result(result: ToolResult, ids: Mapping[str, str]) -> str:
 def _render_output(result: ToolResult) -> str:
     """A plain string where all is text, which every server takes; else a list of content parts."""
     if all(isinstance(part, Text) for part in result.content):
-        return quote(labelled(result.text, result) or NO_OUTPUT)
+        return quote(result_text(result.text, result))
     parts: list[dict[str, Any]] = []
     for part in result.content:
         if isinstance(part, Text):
-            parts.append({"type": "input_text", "text": labelled(part.text, result)})
+            parts.append({"type": "input_text", "text": result_text(part.text, result)})
             continue
         url = f"data:{part.mime_type};base64,{part.data}"
         if part.mime_type.startswith("image/"):

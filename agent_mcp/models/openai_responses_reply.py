@@ -34,6 +34,7 @@ class ResponsesReply:
 
     def __init__(self, target: Target, emit: Emit) -> None:
         self._target = target
+        self._place = target.place
         self._emit = emit
         self._items: list[dict[str, Any]] = []
         self._response: dict[str, Any] | None = None
@@ -46,7 +47,7 @@ class ResponsesReply:
         """
         if name not in _READ:
             return
-        event = parse_event(data, place=self._target.place)
+        event = parse_event(data, place=self._place)
         match event.get("type"):
             case "response.output_text.delta" | "response.refusal.delta":
                 self._emit(TextDelta(whole([event["delta"]])))
@@ -69,7 +70,7 @@ class ResponsesReply:
         """
         response = self._response
         if response is None:
-            raise TransientModelError(f"{self._target.place} ended its reply without a terminal event")
+            raise TransientModelError(f"{self._place} ended its reply without a terminal event")
         # The terminal event repeats the items; some servers leave them out there.
         items: list[dict[str, Any]] = response.get("output") or self._items
         parts, has_refused = _assembled(items)

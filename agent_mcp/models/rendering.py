@@ -108,12 +108,13 @@ def note_of(media: Media) -> str:
     return f"[{media.mime_type}, {kilobytes} kB: not shown to this model]"
 
 
-def labelled(text: str, result: ToolResult) -> str:
-    """The text of a result on a wire without an error flag: a failure starts with its code."""
+def result_text(text: str, result: ToolResult) -> str:
+    """The text of a result on a wire without an error flag: a failure starts with its code, and none is blank."""
+    shown = text if text.strip() else NO_OUTPUT
     code = result.code or "TOOL_ERROR"
-    if not result.is_error or text.startswith(f"{code}:"):
-        return text
-    return f"{code}: {text}"
+    if not result.is_error or shown.startswith(f"{code}:"):
+        return shown
+    return f"{code}: {shown}"
 
 
 def call_ids(reply: Reply | None, wire: str) -> dict[str, str]:

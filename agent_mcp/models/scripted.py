@@ -13,7 +13,7 @@ from agent_mcp.agent.messages import Message, Reply, Text, ToolCall, ToolResults
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.models.calls import new_call, stop_of
 from agent_mcp.models.faults import Refusal
-from agent_mcp.models.rendering import labelled, to_json
+from agent_mcp.models.rendering import result_text, to_json
 from agent_mcp.models.script_file import Script, ScriptError, ScriptReply
 from agent_mcp.models.target import SCRIPTED
 
@@ -97,7 +97,7 @@ def _commands(text: str) -> tuple[ToolCall, ...]:
 
 
 def _result_texts(results: ToolResults) -> list[str]:
-    return [labelled(result.text, result) or "(no text)" for result in results.results]
+    return [result_text(result.text, result) for result in results.results]
 
 
 def _paragraphs(texts: Sequence[str]) -> str:
