@@ -9,6 +9,8 @@ from agent_mcp.config.schema import AgentEntry, ApprovalsEntry
 from agent_mcp.config.spelling import did_you_mean
 
 _NOT_OURS = re.compile(r"[\[\]{}]")
+_SCRIPTED = "scripted"
+"""The one provider that stands without a model."""
 _WILDCARD = re.compile(r"[*?]")
 
 
@@ -36,7 +38,7 @@ def check_agent(agent: AgentEntry, known: Known) -> Iterator[Complaint]:
 
 def check_model(reference: str, known: Known) -> Iterator[Complaint]:
     """A complaint if a model is neither an alias nor `provider:model`."""
-    if reference in known.models or ":" in reference:
+    if reference in known.models or ":" in reference or reference == _SCRIPTED:
         return
     hint = did_you_mean(reference, known.models) if known.models else "write `provider:model`"
     yield Complaint("model", f"there is no `{reference}` under `models`, and it is no `provider:model`", hint)

@@ -231,7 +231,7 @@ def test_an_agent_may_name_servers_that_are_off_or_cannot_be_used_now(load: Load
 
 def test_a_model_with_a_colon_or_an_alias_is_accepted(load: Load) -> None:
     models = {"qwen3:8b": {"use": "openai-chat:qwen3:8b"}, "fast": {"use": "openai:x"}}
-    agents = {name: {"model": name} for name in ("qwen3:8b", "fast", "anthropic:claude-sonnet-5-5")}
+    agents = {name: {"model": name} for name in ("qwen3:8b", "fast", "anthropic:claude-sonnet-5-5", "scripted")}
     assert set(load({"models": models, "agents": agents}).agents) == set(agents)
 
 

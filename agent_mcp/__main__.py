@@ -1,0 +1,83 @@
+"""The `agent-mcp` program: from a command line to a command, and from what it raises to an exit status.
+
+Imports nothing but the standard library before the command is known: `--help` must be quick, and a server's start too.
+"""
+
+import os
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import cast
+
+from agent_mcp.cli.parser import build_parser
+from agent_mcp.errors import AgentMcpError, ConfigError, PublicError
+
+FAILED = 1
+WRONG_USAGE = 2
+_INTERRUPTED = 128 + 2
+_BROKEN_PIPE = 128 + 13
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is that of CONTRACT §1."""
+    options = build_parser().parse_args(argv)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough; without this Python would complain when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except Exception as error:
+        return _report(error, debug=options.debug)
+
+
+def _run(options: Namespace) -> int:
+    """Each command is imported only when it is the one."""
+    match options.command:
+        case "demo":
+            from agent_mcp.cli.demo import run
+        case "doctor":
+            from agent_mcp.cli.doctor import run
+        case "sessions":
+            from agent_mcp.cli.sessions import run
+        case _:
+            from agent_mcp.cli.serve import run
+    return run(options)
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    """One line on stderr: what failed and how to mend it."""
+    if debug:
+        traceback.print_exception(error)
+    leaf = _leaf(error)
+    line = " ".join(_line(leaf).split())
+    sys.stderr.write(f"agent-mcp: {line}\n")
+    return WRONG_USAGE if isinstance(leaf, ConfigError) else FAILED
+
+
+def _leaf(error: Exception) -> Exception:
+    """What a task group's wrapping hides."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    inner: Sequence[Exception] = cast("ExceptionGroup[Exception]", error).exceptions
+    return _leaf(inner[0])
+
+
+def _line(error: Exception) -> str:
+    match error:
+        case PublicError(message=message, hint=hint):
+            return f"{message} ({hint})" if hint else message
+        case AgentMcpError():
+            return str(error)
+        case OSError():
+            return f"{error} (run again with --debug to see where)"
+        case _:
+            kind = type(error).__name__
+            return f"unexpected {kind}: {error} (run again with --debug, and please report it)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

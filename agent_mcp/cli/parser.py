@@ -1,0 +1,122 @@
+"""The command line's grammar. Knows no command's work."""
+
+from argparse import (
+    SUPPRESS,
+    Action,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
+from collections.abc import Sequence
+from typing import Any
+
+DEFAULT_PORT = 8642
+
+_EXAMPLES = """\
+an entry for a host's config:
+  {"mcpServers": {"agents": {"command": "agent-mcp", "args": ["serve"]}}}
+
+try it without any key or config:
+  agent-mcp demo
+"""
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of everything; no command means `serve`, whose options may then stand alone."""
+    parser = ArgumentParser(
+        prog="agent-mcp",
+        description="An MCP server that publishes agent sessions as tools.",
+        epilog=_EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        parents=[_serve_options()],
+    )
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    parser.set_defaults(
+        command="serve", config=None, debug=False, transport="stdio", host="127.0.0.1", port=DEFAULT_PORT
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _command(commands, "serve", "run the MCP server, as no command at all does", options=_serve_options())
+    _command(commands, "demo", "see a session at work, with no key and no config")
+    doctor = _command(commands, "doctor", "check config, keys, servers and store, and say how to mend them")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    _add_session_actions(_command(commands, "sessions", "look at the sessions in the store"))
+    return parser
+
+
+def _common_options() -> ArgumentParser:
+    """Without defaults of their own, so that those after a command do not undo those before it."""
+    options = ArgumentParser(add_help=False)
+    options.add_argument("--config", metavar="FILE", default=SUPPRESS, help="the config file to use")
+    options.add_argument(
+        "--debug", action="store_true", default=SUPPRESS, help="show tracebacks, and log everything"
+    )
+    return options
+
+
+def _serve_options() -> ArgumentParser:
+    options = ArgumentParser(add_help=False, parents=[_common_options()])
+    options.add_argument("--transport", choices=["stdio", "http"], default=SUPPRESS, help="default: stdio")
+    options.add_argument("--host", default=SUPPRESS, help="http: the address to listen on (127.0.0.1)")
+    options.add_argument(
+        "--port", type=_port, default=SUPPRESS, help=f"http: the port ({DEFAULT_PORT}); the path is /mcp"
+    )
+    return options
+
+
+def _command(
+    commands: Any, name: str, summary: str, *, options: ArgumentParser | None = None
+) -> ArgumentParser:
+    parser: ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        allow_abbrev=False,
+        parents=[options or _common_options()],
+    )
+    parser.set_defaults(command=name)
+    return parser
+
+
+def _add_session_actions(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _command_of_sessions(actions, "list", "list the sessions, newest first")
+    for name, summary in (
+        ("show", "print a session's transcript"),
+        ("export", "print a session's log as JSON lines"),
+        ("delete", "remove a session and its log"),
+    ):
+        _command_of_sessions(actions, name, summary).add_argument("session_id", metavar="ID")
+
+
+def _command_of_sessions(actions: Any, name: str, summary: str) -> ArgumentParser:
+    parser: ArgumentParser = actions.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", parents=[_common_options()]
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise ArgumentTypeError(f"{text!r} is no port (0 to 65535)")
+    return int(text)
+
+
+class _Version(Action):
+    """Asks for the version only when it is wanted."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        from agent_mcp import version
+
+        print(f"agent-mcp {version()}")
+        parser.exit()

@@ -1,0 +1,55 @@
+"""`agent-mcp serve`: the MCP server over stdio or HTTP, until the host ends it or a signal comes.
+
+Its imports stand where they are needed: what an import prints must not reach the host, so stdout is claimed first.
+"""
+
+import os
+from argparse import Namespace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from agent_mcp.cli.descriptors import Wire, claim_wire
+
+if TYPE_CHECKING:
+    from agent_mcp.config.schema import Config
+
+
+def run(options: Namespace) -> int:
+    """Serve; 0 at the end of stdin, 128 + n after signal n.
+
+    Raises:
+        ConfigError: the config is wrong.
+    """
+    return _run_http(options) if options.transport == "http" else _run_stdio(options)
+
+
+def _run_stdio(options: Namespace) -> int:
+    wire = claim_wire()
+    from agent_mcp.cli.lifetime import run_to_end
+    from agent_mcp.cli.startup import configure, log_problems
+
+    config = configure(options)
+    log_problems(config)
+    return run_to_end(partial(_serve_stdio, wire, config), with_parent=True)
+
+
+async def _serve_stdio(wire: Wire, config: "Config") -> None:
+    from agent_mcp.bootstrap import open_app
+    from agent_mcp.cli.lifetime import end_soon
+    from agent_mcp.cli.wire import open_wire
+
+    async with open_app(config, os.environ) as app:
+        async with open_wire(wire) as (incoming, outgoing):
+            await app.server.run(incoming, outgoing, app.server.create_initialization_options())
+        end_soon(0)
+
+
+def _run_http(options: Namespace) -> int:
+    from agent_mcp.cli.http import check_host, serve_http
+    from agent_mcp.cli.lifetime import run_to_end
+    from agent_mcp.cli.startup import configure, log_problems
+
+    check_host(options.host)
+    config = configure(options)
+    log_problems(config)
+    return run_to_end(partial(serve_http, config, options.host, options.port))

@@ -1,0 +1,31 @@
+"""What every command does first: read the config, and set up logging with its secrets masked."""
+
+import logging
+import os
+from argparse import Namespace
+
+from agent_mcp.config.load import load_config
+from agent_mcp.config.schema import Config
+from agent_mcp.config.secrets import secrets_of
+from agent_mcp.observability.logging import configure_logging
+
+log = logging.getLogger(__name__)
+
+
+def configure(options: Namespace) -> Config:
+    """The config of the command line and the environment, with logs going where it says.
+
+    Raises:
+        ConfigError: the config is wrong.
+    """
+    level = "DEBUG" if options.debug else os.environ.get("AGENT_MCP_LOG_LEVEL", "WARNING")
+    configure_logging(level, (), debug=options.debug)
+    config = load_config(options.config, os.environ)
+    configure_logging(level, secrets_of(config, os.environ), debug=options.debug)
+    return config
+
+
+def log_problems(config: Config) -> None:
+    """Say on stderr what is wrong with the config and does not stop us; hosts keep that in their log files."""
+    for problem in config.problems:
+        log.warning("%s: %s%s", problem.place, problem.message, f" ({problem.hint})" if problem.hint else "")

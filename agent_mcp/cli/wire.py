@@ -1,0 +1,144 @@
+"""Our stdin and stdout as the one MCP connection of a stdio server.
+
+Like the SDK's `stdio_server`, with three differences: the descriptors were claimed long before (see `descriptors`);
+stdin is read by a daemon thread, so that a read that never returns can't hold up the program's end; and at the end of
+stdin, requests that are nearly done still get their answers.
+"""
+
+import os
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+import mcp_types as types
+from anyio import from_thread
+from anyio.lowlevel import EventLoopToken, current_token
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+
+from agent_mcp.cli.descriptors import Wire
+
+_LAST_ANSWERS_SECONDS = 0.3
+"""How long open requests may still be answered after stdin has ended."""
+
+Incoming = MemoryObjectSendStream[SessionMessage | Exception]
+
+
+@asynccontextmanager
+async def open_wire(
+    wire: Wire,
+) -> AsyncGenerator[
+    tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+]:
+    """The streams that an MCP server runs on; the first ends with stdin, or when nobody reads our stdout any more."""
+    incoming_send, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outgoing, outgoing_receive = anyio.create_memory_object_stream[SessionMessage](0)
+    open_requests = _OpenRequests()
+    reader = _Reader(wire.read_fd, incoming_send, open_requests)
+    async with anyio.create_task_group() as tasks, incoming, outgoing:
+        tasks.start_soon(_write, wire.write_fd, outgoing_receive, open_requests, incoming_send)
+        reader.start(current_token())
+        yield incoming, outgoing
+        # The server has ended; an answer that is still on its way to a full pipe is not waited for.
+        tasks.cancel_scope.cancel()
+
+
+class _OpenRequests:
+    """The host's requests that have no answer yet."""
+
+    def __init__(self) -> None:
+        self._ids: set[str | int] = set()
+        self._none = anyio.Event()
+
+    def note_incoming(self, message: types.JSONRPCMessage) -> None:
+        """A request opens; its cancellation closes it, for it gets no answer then."""
+        match message:
+            case types.JSONRPCRequest(id=request_id):
+                self._ids.add(request_id)
+            case types.JSONRPCNotification(method="notifications/cancelled", params=params) if params:
+                self._close(params.get("requestId"))
+            case _:
+                return
+
+    def note_outgoing(self, message: types.JSONRPCMessage) -> None:
+        """An answer closes its request."""
+        if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+            self._close(message.id)
+
+    async def wait_until_none(self) -> None:
+        """Return when every request has been answered."""
+        if self._ids:
+            self._none = anyio.Event()
+            await self._none.wait()
+
+    def _close(self, request_id: str | int | None) -> None:
+        if request_id is not None:
+            self._ids.discard(request_id)
+        if not self._ids:
+            self._none.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads lines in a thread and hands each to the event loop, one at a time: a slow server slows the host."""
+
+    fd: int
+    incoming: Incoming
+    open_requests: _OpenRequests
+
+    def start(self, token: EventLoopToken) -> None:
+        threading.Thread(target=self._read, args=(token,), name="stdin", daemon=True).start()
+
+    def _read(self, token: EventLoopToken) -> None:
+        # The loop may end at any time while this thread sits in a read; then there is nobody left to tell.
+        with suppress(RuntimeError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            with open(self.fd, "rb", closefd=False) as lines:
+                for line in lines:
+                    if line.strip():
+                        from_thread.run(self._arrived, _parsed(line), token=token)
+            from_thread.run(self._ended, token=token)
+
+    async def _arrived(self, message: SessionMessage | Exception) -> None:
+        if isinstance(message, SessionMessage):
+            self.open_requests.note_incoming(message.message)
+        await self.incoming.send(message)
+
+    async def _ended(self) -> None:
+        with anyio.move_on_after(_LAST_ANSWERS_SECONDS):
+            await self.open_requests.wait_until_none()
+        await self.incoming.aclose()
+
+
+def _parsed(line: bytes) -> SessionMessage | Exception:
+    """Bytes that are no UTF-8 become replacement characters, as in the SDK."""
+    text = line.decode("utf-8", errors="replace")
+    try:
+        return SessionMessage(types.jsonrpc_message_adapter.validate_json(text, by_name=False))
+    except ValueError as error:
+        return error
+
+
+async def _write(
+    fd: int,
+    outgoing: MemoryObjectReceiveStream[SessionMessage],
+    open_requests: _OpenRequests,
+    incoming: Incoming,
+) -> None:
+    async with outgoing:
+        async for message in outgoing:
+            text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+            try:
+                await anyio.to_thread.run_sync(_write_all, fd, f"{text}\n".encode(), abandon_on_cancel=True)
+            except OSError:
+                await incoming.aclose()  # The host has closed our stdout: for us that is the end of stdin.
+                return
+            open_requests.note_outgoing(message.message)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
