@@ -10,7 +10,8 @@ import dataclasses
 import functools
 import json
 import re
-from typing import Any, NamedTuple, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
@@ -111,6 +112,8 @@ def _load_deep(adapter: TypeAdapter[_T], text: str, what: str) -> _T:
 
 
 def _to_dict(value: object) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, Any]", value))
     if not dataclasses.is_dataclass(value):
         raise TypeError(f"{type(value).__name__} is no JSON value")
     return {name: getattr(value, name) for name in _field_names(type(value))}

@@ -16,7 +16,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: it cannot be read or written.
     """
     version = _version(connection, path)
-    scripts = _scripts()
+    scripts = read_scripts()
     if version > len(scripts):
         problem = f"session store {path}: its schema version {version} is newer than {len(scripts)}, the newest known"
         raise StoreError(problem, hint="update agent-mcp, or set another path as `store`")
@@ -35,7 +35,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return connection.execute("SELECT schema_version FROM meta").fetchone()[0]
 
 
-def _scripts() -> Sequence[str]:
+def read_scripts() -> Sequence[str]:
     """The migrations in order; the first makes version 1."""
     folder = files("agent_mcp.store") / "migrations"
     found = sorted(
