@@ -1,5 +1,6 @@
 """The composition root: the only file that names concrete adapters and puts them together."""
 
+import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -15,6 +16,7 @@ from agent_mcp.config.profiles import profile_for
 from agent_mcp.config.schema import Config
 from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
 from agent_mcp.downstream.hub import Hub, open_hub
+from agent_mcp.errors import PublicError
 from agent_mcp.models.catalog import ModelCatalog
 from agent_mcp.server.app import build_server
 from agent_mcp.server.tools import PublishedTools
@@ -25,6 +27,8 @@ from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.runner import TurnRunner
 from agent_mcp.sessions.service import ServiceLimits, SessionService
 from agent_mcp.store.open import default_store_url, open_store
+
+log = logging.getLogger(__name__)
 
 
 class SystemClock:
@@ -126,12 +130,18 @@ class _Preload:
 
     def __init__(self, models: ModelCatalog, reference: str | None, group: TaskGroup) -> None:
         self._models = models
-        self._reference = reference
+        self._reference = reference or models.default_reference()
         self._group = group
         self._begun = False
 
     def begin(self) -> None:
-        """Begin in the background; at once only."""
+        """Begin in the background; only once."""
         if not self._begun:
             self._begun = True
-            self._group.start_soon(self._models.preload, self._reference)
+            self._group.start_soon(self._load)
+
+    async def _load(self) -> None:
+        try:
+            await self._models.preload(self._reference)
+        except PublicError as error:
+            log.info("no model could be made ready: %s", error)

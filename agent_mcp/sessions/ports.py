@@ -268,8 +268,12 @@ class ToolSource(Protocol):
 class ModelSource(Protocol):
     """All models."""
 
-    async def default_reference(self) -> str:
-        """The model for who names none, by what the environment offers; at worst the scripted one.
+    def default_reference(self) -> str:
+        """The model for who names none, by what the environment offers; at worst the scripted one."""
+        ...
+
+    async def resolve(self, reference: str) -> str:
+        """The reference with a model's name in it, where only an address was given.
 
         Raises:
             TransientModelError: the address that would name it does not answer.

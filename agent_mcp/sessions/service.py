@@ -277,10 +277,9 @@ class SessionService:
 
     async def _profile(self, request: StartRequest) -> Profile:
         profile = narrowed(self._agents.profile(request.agent), request, self._agents)
-        if not profile.model:
-            profile = replace(profile, model=await self._models.default_reference())
-        self._models.open_model(profile.model)
-        return profile
+        model = await self._models.resolve(profile.model or self._models.default_reference())
+        self._models.open_model(model)
+        return replace(profile, model=model)
 
     async def _check_room(self, message: str | None) -> None:
         limit = self._limits.running_turns

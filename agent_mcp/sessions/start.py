@@ -111,7 +111,8 @@ def narrowed(profile: Profile, request: StartRequest, agents: Agents) -> Profile
 def _model(profile: Profile, asked: str | None, agents: Agents) -> str:
     if asked is None or asked == profile.model:
         return profile.model
-    if asked in agents.models or agents.any_model:
+    # A script is a file on the server's disk: no caller may name one.
+    if asked in agents.models or (agents.any_model and not asked.startswith("scripted:")):
         return asked
     known = ", ".join(sorted({*agents.models, profile.model} - {""})) or "none is configured"
     raise InvalidArgumentError(

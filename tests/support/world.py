@@ -70,9 +70,13 @@ class PlannedModels:
     def __init__(self, **models: PlannedModel) -> None:
         self.models = models
 
-    async def default_reference(self) -> str:
+    def default_reference(self) -> str:
         """The model `plan`."""
         return "plan"
+
+    async def resolve(self, reference: str) -> str:
+        """Every reference names its model."""
+        return reference
 
     def open_model(self, reference: str) -> Model:
         """A planned model; any other name has no key."""
