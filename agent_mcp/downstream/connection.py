@@ -1,9 +1,9 @@
 """One connection to one server, held by one task.
 
 The owner task (`run`) alone enters and leaves the transport, as anyio's cancel scopes demand, and no exception leaves
-it. Others ask for the connection by `get`, which has the owner make one if need be, and then make requests on what
-they got. States: idle (not needed yet, or not for long), connecting, ready, broken (with the reason, and a pause before the
-next try), closed.
+it. Others ask for the connection by `get`, which has the owner make one if need be, and then make requests on it.
+States: idle (not needed yet, or not for long), connecting, ready, broken (with the reason, and a pause before the next
+try), closed.
 """
 
 import logging
@@ -48,6 +48,7 @@ class Connection:
         """Why it is broken."""
         self.live: Live | None = None
         self._held: Live | None = None
+        self._connecting: anyio.CancelScope | None = None
         self._idle_seconds = idle_seconds
         self._wanted = anyio.Event()
         self._closing = anyio.Event()
@@ -103,6 +104,8 @@ class Connection:
         self._wanted.set()
         if self._held is not None:
             self._held.over.set()
+        elif self._connecting is not None:
+            self._connecting.cancel()
         self._tell()
 
     async def wait_closed(self) -> None:
@@ -135,6 +138,7 @@ class Connection:
                 await self._hold("legacy", deadline)
         except Exception as error:
             # Whatever it was, it costs this server only.
+            self._connecting = None
             _log.debug("server %s", self.server.name, exc_info=error)
             if self._held is not None:
                 self._left(self._held, reason_of(error))
@@ -145,13 +149,15 @@ class Connection:
     async def _hold(self, era: Era, deadline: float) -> bool:
         """Enter the transport, connect, stay until it is over, leave. False: worth a try in the older dialect."""
         with anyio.CancelScope(deadline=deadline) as scope:
+            self._connecting = scope
             async with self.server.target.open() as wire, open_peer(wire, self._notice) as peer:
                 scope.deadline = float("inf")
                 try:
                     return await self._talk(wire, peer, era, deadline)
                 finally:
                     scope.deadline = anyio.current_time() + _LEAVE_SECONDS
-        if scope.cancelled_caught and self._held is None:
+        self._connecting = None
+        if scope.cancelled_caught and self._held is None and not self._closing.is_set():
             self._failed(self._too_late(), hung=True)
         return True
 

@@ -44,7 +44,11 @@ def echo(value: str) -> str:
 @server.tool()
 async def order(quantity: Annotated[AcceptedElicitation[Quantity] | object, Resolve(ask_quantity)]) -> str:
     """Ask how many."""
-    return f"accepted {quantity.data.n}" if isinstance(quantity, AcceptedElicitation) else "declined"
+    match quantity:
+        case AcceptedElicitation(data=Quantity(n=n)):
+            return f"accepted {n}"
+        case _:
+            return "declined"
 
 
 @server.tool()
