@@ -31,7 +31,7 @@ def check_host(host: str) -> None:
         raise ConfigError("--host", f"{host} can be reached from other machines", hint=hint)
 
 
-async def serve_http(config: Config, host: str, port: int) -> None:
+async def serve_http(config: Config, host: str, port: int) -> int:
     """Serve at `http://host:port/mcp` until cancelled; port 0 takes a free one and says which."""
     listener = _listen(host, port)
     async with open_app(config, os.environ) as app, anyio.create_task_group() as tasks:
@@ -48,6 +48,7 @@ async def serve_http(config: Config, host: str, port: int) -> None:
             with anyio.move_on_after(_GRACE_SECONDS + 0.3, shield=True):
                 await server.ended.wait()
             tasks.cancel_scope.cancel()
+    return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:

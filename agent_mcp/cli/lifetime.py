@@ -16,8 +16,10 @@ from anyio import CancelScope
 END_SECONDS = 1.9
 """From being told to end until the process is gone at the latest; hosts kill after 2 s and more."""
 _PARENT_SECONDS = 0.5
+_THREADS_SECONDS = 0.2
 
-Main = Callable[[], Awaitable[None]]
+Main = Callable[[], Awaitable[int]]
+"""The work; its answer is the exit status."""
 
 
 @dataclass(slots=True)
@@ -26,7 +28,7 @@ class _Outcome:
 
 
 def run_to_end(main: Main, *, with_parent: bool = False) -> int:
-    """Run `main` and return the exit status: 0, or 128 + n if signal n ended it.
+    """Run `main` and return the exit status: its own, or 128 + n if signal n ended it.
 
     With `with_parent` it also ends, with 0, when the process that started us does. May not return at all: a thread
     that can't be woken (blocked in a read or a write) would hold up the interpreter's own end.
@@ -46,7 +48,7 @@ async def _supervised(main: Main, parent: int | None, outcome: _Outcome) -> None
         if parent is not None:
             watchers.start_soon(_end_with_parent, work, parent)
         with work:
-            await main()
+            outcome.status = await main()
         watchers.cancel_scope.cancel()
 
 
@@ -78,8 +80,12 @@ def end_soon(status: int) -> None:
 
 
 def _leave_if_a_thread_hangs(status: int) -> None:
+    """The event loop's idle threads are already on their way out; one in a blocking call is not."""
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    if any(not thread.daemon for thread in others):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    for thread in others:
+        if not thread.daemon:
+            thread.join(_THREADS_SECONDS)
+            if thread.is_alive():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)

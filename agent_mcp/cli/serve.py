@@ -33,7 +33,7 @@ def _run_stdio(options: Namespace) -> int:
     return run_to_end(partial(_serve_stdio, wire, config), with_parent=True)
 
 
-async def _serve_stdio(wire: Wire, config: "Config") -> None:
+async def _serve_stdio(wire: Wire, config: "Config") -> int:
     from agent_mcp.bootstrap import open_app
     from agent_mcp.cli.lifetime import end_soon
     from agent_mcp.cli.wire import open_wire
@@ -42,6 +42,7 @@ async def _serve_stdio(wire: Wire, config: "Config") -> None:
         async with open_wire(wire) as (incoming, outgoing):
             await app.server.run(incoming, outgoing, app.server.create_initialization_options())
         end_soon(0)
+    return 0
 
 
 def _run_http(options: Namespace) -> int:

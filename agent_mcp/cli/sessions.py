@@ -31,7 +31,7 @@ def run(options: Namespace) -> int:
     return run_to_end(partial(_act, options, configure(options)))
 
 
-async def _act(options: Namespace, config: Config) -> None:
+async def _act(options: Namespace, config: Config) -> int:
     async with _open(config) as store:
         match options.action:
             case "show":
@@ -43,6 +43,7 @@ async def _act(options: Namespace, config: Config) -> None:
                 print(f"deleted {options.session_id}")
             case _:
                 await _list(store)
+    return 0
 
 
 @asynccontextmanager

@@ -1,0 +1,138 @@
+"""`agent-mcp doctor`: checks config, model keys, servers and store, and says of each finding how to mend it.
+
+Starts every server once and takes no turn over. Its checks never raise for what they find.
+"""
+
+import os
+import platform
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import anyio
+
+from agent_mcp import version
+from agent_mcp.cli.findings import Finding, as_json, as_text, has_failed
+from agent_mcp.cli.lifetime import run_to_end
+from agent_mcp.cli.startup import configure
+from agent_mcp.config.paths import user_config_file
+from agent_mcp.config.schema import Config
+from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
+from agent_mcp.errors import ConfigError, PublicError
+from agent_mcp.models.catalog import ModelCatalog
+from agent_mcp.store.open import default_store_url, open_store
+
+_BYTES_PER_TOKEN = 4
+"""A rule of thumb for JSON in English; providers count differently."""
+_MANY_TOKENS = 20_000
+"""From here on tool definitions crowd out the work."""
+
+
+def run(options: Namespace) -> int:
+    """Print the findings; 1 if something does not work, 2 if the config is wrong."""
+    findings = [Finding("OK", "agent-mcp", f"{version()}, Python {platform.python_version()}")]
+    try:
+        config = configure(options)
+    except ConfigError as error:
+        findings.append(Finding("FAIL", "config", f"{error.place}: {error.problem}", error.hint))
+        _print(findings, options)
+        return 2
+    return run_to_end(partial(_check, config, findings, options))
+
+
+def _print(findings: Sequence[Finding], options: Namespace) -> None:
+    print(as_json(findings) if options.json else as_text(findings), flush=True)
+
+
+async def _check(config: Config, findings: list[Finding], options: Namespace) -> int:
+    findings += _check_config(config)
+    findings += await _check_models(config)
+    findings += await _check_servers(config)
+    findings.append(await _check_store(config))
+    _print(findings, options)
+    return int(has_failed(findings))
+
+
+def _check_config(config: Config) -> Iterator[Finding]:
+    if config.path is None:
+        fix = f"write {user_config_file(os.environ)}, or name a file with --config"
+        yield Finding("WARN", "config", "no config file: sessions have no tools", fix)
+        return
+    servers = len(config.servers) + len(config.unavailable)
+    yield Finding("OK", "config", f"{config.path}: {servers} servers, {len(config.agents)} agents")
+    for problem in config.problems:
+        level = "FAIL" if problem.server else "WARN"
+        yield Finding(level, "config", f"{problem.place}: {problem.message}", problem.hint)
+    for name in config.disabled:
+        yield Finding("OK", f"server {name}", "disabled in the config")
+
+
+async def _check_models(config: Config) -> list[Finding]:
+    catalog = ModelCatalog(config.models, os.environ)
+    try:
+        default = config.defaults.model or catalog.default_reference()
+        uses = {default: "default"}
+        uses |= {name: "alias" for name in config.models if name != default}
+        for name, agent in config.agents.items():
+            if agent.model:
+                uses.setdefault(agent.model, f"agent {name}")
+        return [_check_model(catalog, reference, use) for reference, use in uses.items()]
+    finally:
+        await catalog.aclose()
+
+
+def _check_model(catalog: ModelCatalog, reference: str, use: str) -> Finding:
+    subject = f"model ({use})"
+    if reference == "scripted":
+        fix = "set ANTHROPIC_API_KEY or OPENAI_API_KEY, or name one in defaults.model"
+        return Finding("WARN", subject, "none is configured: the scripted model answers, which is none", fix)
+    try:
+        catalog.open_model(reference)
+    except PublicError as error:
+        return Finding("FAIL", subject, f"{reference}: {error.message}", error.hint)
+    return Finding("OK", subject, f"{reference}, its key is set where it needs one")
+
+
+async def _check_servers(config: Config) -> list[Finding]:
+    """All at once; each takes at most its `connect_timeout`."""
+    reports: dict[str, ServerReport] = {}
+
+    async def inspect(hub: Hub, name: str) -> None:
+        reports[name] = await hub.inspect(name)
+
+    async with (
+        open_hub(config.servers, config.unavailable, os.environ) as hub,
+        anyio.create_task_group() as group,
+    ):
+        for name in config.servers:
+            group.start_soon(inspect, hub, name)
+    return [finding for name in config.servers for finding in _of_server(reports[name])]
+
+
+def _of_server(report: ServerReport) -> Iterator[Finding]:
+    subject = f"server {report.name}"
+    if report.error is not None:
+        fix = f'mend mcpServers.{report.name} in the config, or set "disabled": true there'
+        yield Finding("FAIL", subject, report.error, fix)
+        return
+    costs = [(tool.name, tool.json_bytes // _BYTES_PER_TOKEN) for tool in report.tools]
+    total = sum(tokens for _, tokens in costs)
+    message = f"{len(costs)} tools, about {total} tokens, ready in {report.seconds:.1f} s"
+    details = tuple(f"{name} (about {tokens} tokens)" for name, tokens in costs)
+    yield Finding("OK", subject, message, details=details)
+    if total > _MANY_TOKENS:
+        fix = f"name the tools that are needed in mcpServers.{report.name}.tools"
+        yield Finding("WARN", subject, "its tool definitions take much of a model's context", fix)
+    for warning in report.warnings:
+        yield Finding("WARN", subject, warning, "tell the server's author; its other tools work")
+
+
+async def _check_store(config: Config) -> Finding:
+    url = config.store or default_store_url(os.environ)
+    fix = "name a file that can be written: `store` in the config, or AGENT_MCP_STORE"
+    try:
+        async with open_store(url) as store:
+            unfinished = await store.count_unfinished()
+    except (PublicError, ConfigError) as error:
+        return Finding("FAIL", "store", str(error), fix)
+    return Finding("OK", "store", f"{url}: can be written; {unfinished} turns are queued or running")
