@@ -6,11 +6,9 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.lowlevel import Server
 
 from agent_mcp.config.profiles import profile_for
 from agent_mcp.config.schema import Config
@@ -18,7 +16,7 @@ from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
 from agent_mcp.downstream.hub import Hub, open_hub
 from agent_mcp.errors import PublicError
 from agent_mcp.models.catalog import ModelCatalog
-from agent_mcp.server.app import build_server
+from agent_mcp.server.app import McpServer, build_server
 from agent_mcp.server.tools import PublishedTools
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
@@ -76,7 +74,7 @@ class App:
     service: SessionService
     dispatcher: LocalDispatcher
     feed: LiveFeed
-    server: Server[Any]
+    server: McpServer
 
 
 def with_environment(config: Config, environ: Mapping[str, str]) -> Config:
@@ -98,7 +96,9 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
     config = with_environment(config, environ)
     clock, feed = SystemClock(), LiveFeed()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(config.store or default_store_url(environ), clock=clock))
+        store = await stack.enter_async_context(
+            open_store(config.store or default_store_url(environ), clock=clock)
+        )
         models = ModelCatalog(config.models, environ)
         stack.push_async_callback(models.aclose)
         hub = await stack.enter_async_context(open_hub(config.servers, config.unavailable, environ))

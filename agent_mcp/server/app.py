@@ -27,11 +27,12 @@ INSTRUCTIONS = (
     "session_id; list_sessions finds it again."
 )
 
+McpServer = Server[Any]
 Context = ServerRequestContext[Any, Any]
 Listed = Callable[[], None]
 
 
-def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: Listed) -> Server[Any]:
+def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: Listed) -> McpServer:
     """The server. `wait_seconds` is the config's wait for every host; `listed` is told of each tool listing."""
     catalogue = published_tools()
     names = {tool.name for tool in catalogue}

@@ -13,7 +13,7 @@ from mcp_types import CallToolResult, TextContent
 
 from agent_mcp.agent.messages import Usage
 from agent_mcp.errors import PublicError
-from agent_mcp.sessions.log import CallState, StepState
+from agent_mcp.sessions.log import CallState, SessionStatus, StepState
 from agent_mcp.sessions.ports import ServerStatus
 from agent_mcp.sessions.reports import Problem, SessionSummary, TurnReport
 from agent_mcp.sessions.service import SessionPage
@@ -63,11 +63,13 @@ def turn_result(report: TurnReport, *, wait_seconds: float | None = None) -> Cal
     return _fitted(content)
 
 
-def error_result(error: PublicError, *, session_id: str | None) -> CallToolResult:
+def error_result(
+    error: PublicError, *, session_id: str | None, status: SessionStatus | None
+) -> CallToolResult:
     """A refusal by a turn's tool, in that tool's own schema; nothing was changed."""
     content: Json = {
         "session_id": session_id,
-        "status": "closed" if error.code == "SESSION_CLOSED" else None,
+        "status": status,
         "turn": 0,
         "text": "",
         "stop_reason": None,

@@ -15,13 +15,18 @@ from agent_mcp.server import arguments as args
 from agent_mcp.server import results
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
 from agent_mcp.sessions.live import LiveFeed
+from agent_mcp.sessions.log import SessionStatus
 from agent_mcp.sessions.ports import Clock
 from agent_mcp.sessions.profile import Budget
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.service import SessionService, Watcher
 from agent_mcp.sessions.start import StartRequest, new_session_id
+from agent_mcp.sessions.transcript import cut
 
 log = logging.getLogger(__name__)
+
+ECHOED_CHARACTERS = 200
+"""An id that is none is echoed at most so long."""
 
 
 class InternalError(PublicError):
@@ -71,11 +76,11 @@ class PublishedTools:
         try:
             return await handler(given, caller)
         except PublicError as error:
-            return _refused(name, given, error)
+            return await self._refused(name, given, error)
         except Exception:
             log.exception("%s failed", name)
             hint = "This is a defect: the server's log on stderr says more. The session itself is kept."
-            return _refused(name, given, InternalError(f"{name} failed unexpectedly.", hint=hint))
+            return await self._refused(name, given, InternalError(f"{name} failed unexpectedly.", hint=hint))
 
     async def start_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
         """Make a session and run its first turn."""
@@ -176,15 +181,21 @@ class PublishedTools:
         await self._service.delivered(report)
         return result
 
+    async def _refused(self, name: str, given: Mapping[str, Any], error: PublicError) -> CallToolResult:
+        if name == "list_sessions":
+            return results.bare_error(error, sessions=[], next_cursor=None)
+        session_id = given.get("session_id")
+        named = cut(session_id, ECHOED_CHARACTERS) if isinstance(session_id, str) else None
+        if name == "summary":
+            return results.bare_error(error, session_id=named)
+        return results.error_result(error, session_id=named, status=await self._status(named))
 
-def _refused(name: str, given: Mapping[str, Any], error: PublicError) -> CallToolResult:
-    if name == "list_sessions":
-        return results.bare_error(error, sessions=[], next_cursor=None)
-    session_id = given.get("session_id")
-    named = session_id[:64] if isinstance(session_id, str) else None
-    if name == "summary":
-        return results.bare_error(error, session_id=named)
-    return results.error_result(error, session_id=named)
+    async def _status(self, session_id: str | None) -> SessionStatus | None:
+        """The status of a session that may not exist, for a refusal: this must not fail in its turn."""
+        try:
+            return None if session_id is None else (await self._service.summary(session_id)).status
+        except PublicError:
+            return None
 
 
 _TURN_OUTPUT: dict[str, Any] = {
