@@ -26,7 +26,7 @@ from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.agent.tools import Tool
 from agent_mcp.errors import ModelError, TransientModelError
 from agent_mcp.models.anthropic_reply import AnthropicReply
-from agent_mcp.models.faults import refusal_from_body
+from agent_mcp.models.faults import refusal_from_body, without_secret
 from agent_mcp.models.rendering import (
     NO_OUTPUT,
     NO_TEXT,
@@ -79,7 +79,8 @@ class AnthropicClient:
         except anthropic.APIStatusError as error:
             raise _refused(error, target) from error
         except anthropic.APIConnectionError as error:
-            raise TransientModelError(f"{target.place} can't be reached: {describe(error)}") from error
+            reason = without_secret(describe(error), target.api_key)
+            raise TransientModelError(f"{target.place} can't be reached: {reason}") from error
 
     async def aclose(self) -> None:
         """Close its connections."""

@@ -145,10 +145,14 @@ class AnthropicReply:
                 case "text":
                     parts.append(Text(block["text"]))
                 case "thinking":
-                    parts.append(Thinking(block.get("thinking") or ""))
+                    if thought := block.get("thinking"):
+                        parts.append(Thinking(thought))
                 case "tool_use":
                     call = new_call(
-                        block["name"], streamed.raw_input, provider_id=block.get("id") or "", taken=taken
+                        block.get("name") or "",
+                        streamed.raw_input,
+                        provider_id=block.get("id") or "",
+                        taken=taken,
                     )
                     parts.append(call)
                     # Broken arguments can't go back as they are: the API takes nothing but an object here.

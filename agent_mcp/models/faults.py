@@ -108,8 +108,11 @@ def _number(value: str | None) -> float | None:
     return float(value)
 
 
+def without_secret(text: str, secret: str) -> str:
+    """The text with the key blotted out; a word that stands for "no key" is none."""
+    return text.replace(secret, "***") if len(secret) > 4 else text
+
+
 def _shown(message: str, secret: str) -> str:
-    if len(secret) >= 4:
-        message = message.replace(secret, "***")
-    message = " ".join(message.split())
+    message = " ".join(without_secret(message, secret).split())
     return message if len(message) <= _MAX_MESSAGE_CHARS else message[:_MAX_MESSAGE_CHARS] + "…"

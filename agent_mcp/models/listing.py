@@ -34,7 +34,8 @@ def _names(body: object) -> list[str]:
     rows: object = cast(dict[str, Any], body).get("data") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         return []
-    return [row["id"] for row in cast(list[dict[str, Any]], rows) if row.get("id")]
+    fields = [cast(dict[str, Any], row) for row in cast(list[object], rows) if isinstance(row, dict)]
+    return [str(row["id"]) for row in fields if row.get("id")]
 
 
 def _not_listed(address: str, reason: str) -> TransientModelError:

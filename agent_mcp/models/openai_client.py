@@ -6,7 +6,7 @@ import httpx2
 import openai
 
 from agent_mcp.errors import ModelError, TransientModelError
-from agent_mcp.models.faults import Refusal, refusal_from_body
+from agent_mcp.models.faults import Refusal, refusal_from_body, without_secret
 from agent_mcp.models.streaming import describe, timeout_of
 from agent_mcp.models.target import Target
 
@@ -40,7 +40,8 @@ class OpenAiClient:
         except openai.APIStatusError as error:
             raise to_error(_refusal(error), target) from error
         except openai.APIConnectionError as error:
-            raise TransientModelError(f"{target.place} can't be reached: {describe(error)}") from error
+            reason = without_secret(describe(error), target.api_key)
+            raise TransientModelError(f"{target.place} can't be reached: {reason}") from error
 
     async def aclose(self) -> None:
         """Close its connections."""

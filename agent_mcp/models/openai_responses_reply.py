@@ -103,7 +103,8 @@ def _assembled(items: list[dict[str, Any]]) -> tuple[list[Part], bool]:
                     parts.append(Text(whole([text])))
             case "reasoning":
                 summary: list[dict[str, Any]] = item.get("summary") or []
-                parts.append(Thinking(whole([part.get("text") or "" for part in summary])))
+                if thought := whole([part.get("text") or "" for part in summary]):
+                    parts.append(Thinking(thought))
             case "function_call":
                 parts.append(_call(item, taken))
             case _:
@@ -113,7 +114,7 @@ def _assembled(items: list[dict[str, Any]]) -> tuple[list[Part], bool]:
 
 def _call(item: dict[str, Any], taken: set[str]) -> ToolCall:
     raw = whole([item.get("arguments") or ""])
-    call = new_call(item["name"], raw, provider_id=item.get("call_id") or "", taken=taken)
+    call = new_call(item.get("name") or "", raw, provider_id=item.get("call_id") or "", taken=taken)
     item["call_id"] = call.provider_id
     if call.arguments is None or not raw:
         # Servers decode the arguments when they come back, and fail on what is no JSON object.

@@ -52,6 +52,10 @@ class Fragments:
         self._render = render
         self._kept: WeakKeyDictionary[Message, bytes] = WeakKeyDictionary()
 
+    def __len__(self) -> int:
+        """How many messages are kept now."""
+        return len(self._kept)
+
     def of(self, history: Sequence[Message]) -> Iterator[tuple[Message, bytes]]:
         """Every message with its rendering."""
         reply: Reply | None = None
@@ -71,6 +75,10 @@ class ToolFragments:
     def __init__(self, render: Callable[[Tool], Mapping[str, Any]]) -> None:
         self._render = render
         self._kept: dict[int, tuple[Sequence[Tool], bytes]] = {}
+
+    def __len__(self) -> int:
+        """How many lists are kept now."""
+        return len(self._kept)
 
     def of(self, tools: Sequence[Tool]) -> bytes:
         """The JSON array."""

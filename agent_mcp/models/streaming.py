@@ -35,7 +35,7 @@ async def read_stream(response: httpx2.Response, take: TakeEvent, *, place: str)
     chunks = response.aiter_bytes()
     try:
         async with aclosing(chunks):
-            await _read(chunks, take)
+            await _read(chunks, _guarded(take, place))
     except httpx2.HTTPError as error:
         raise TransientModelError(f"{place} broke off its reply: {describe(error)}") from error
     finally:
@@ -53,6 +53,20 @@ async def _read(chunks: AsyncGenerator[bytes], take: TakeEvent) -> None:
     for name, data in reader.end():
         if data != _DONE:
             take(name, data)
+
+
+def _guarded(take: TakeEvent, place: str) -> TakeEvent:
+    """Events are read as the provider documents them; one of another shape is the server's failure, not ours."""
+
+    def hand_over(name: bytes, data: bytes) -> None:
+        try:
+            take(name, data)
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise TransientModelError(
+                f"{place} sent an event of an unexpected shape: {data[:80]!r}"
+            ) from error
+
+    return hand_over
 
 
 async def _drain(chunks: AsyncGenerator[bytes]) -> None:

@@ -1,5 +1,6 @@
 """What a model reference means: provider, model, address, key. Pure: environment and aliases are handed in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -72,8 +73,7 @@ class Target:
 def shown_url(url: str) -> str:
     """The address without user, password and query, any of which may hold a secret."""
     parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def split_reference(reference: str, models: Mapping[str, ModelEntry]) -> tuple[str, str, ModelEntry | None]:
@@ -114,6 +114,7 @@ def resolve_target(reference: str, models: Mapping[str, ModelEntry], environ: Ma
     provider = cast(ApiProvider, name)
     entry = found or ModelEntry(use=reference)
     base_url = entry.base_url or environ.get(_ADDRESS_VARIABLES[provider]) or None
+    _check_address(reference, base_url)
     if not model and not (provider == "openai-chat" and base_url):
         raise UnsupportedProviderError(f"{reference!r} names no model", hint=f"write {provider}:MODEL")
     target = Target(
@@ -132,7 +133,8 @@ def _with_key(target: Target, entry: ModelEntry, *, reference: str, environ: Map
     variable = entry.api_key_env or _KEY_VARIABLES[target.provider]
     if entry.api_key_env == "NONE":
         return replace(target, api_key=_NO_KEY)
-    if key := environ.get(variable):
+    if key := environ.get(variable, "").strip():
+        _check_key(key, variable)
         return replace(target, api_key=key, key_variable=variable)
     if target.provider == "openai-chat" and not target.is_openai_itself and entry.api_key_env is None:
         return replace(target, api_key=_NO_KEY)
@@ -140,3 +142,16 @@ def _with_key(target: Target, entry: ModelEntry, *, reference: str, environ: Map
         f"{reference} needs a key, and {variable} is not set",
         hint=f"set {variable} in the environment of agent-mcp (in a host's config: the `env` of its entry)",
     )
+
+
+def _check_address(reference: str, base_url: str | None) -> None:
+    if base_url is None or re.match(r"https?://[^/\s]+", base_url):
+        return
+    raise UnsupportedProviderError(f"{reference}: the address {base_url!r} is not an http or https URL")
+
+
+def _check_key(key: str, variable: str) -> None:
+    """A header takes nothing else, and the error that it would raise shows the key."""
+    if re.fullmatch(r"[\x21-\x7e]+", key):
+        return
+    raise MissingApiKeyError(f"{variable} holds no key: there are characters in it that no key has")

@@ -35,6 +35,8 @@ class RecordedRequest:
     headers: dict[str, str]
     """With lower-case names."""
     body: bytes
+    port: int = 0
+    """The client's: equal for requests over one connection."""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -93,10 +95,11 @@ async def open_model_server(
 async def _serve(server: ModelServer, stream: SocketStream) -> None:
     """One connection, request after request."""
     async with stream:
+        port = stream.extra(SocketAttribute.remote_port)
         reader = BufferedByteReceiveStream(stream)
         try:
             while True:
-                await _answer(server, await _read(reader), stream)
+                await _answer(server, await _read(reader, port), stream)
         except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, _HangUp):
             return
 
@@ -105,14 +108,14 @@ class _HangUp(Exception):
     """Close the connection now, in the middle of an answer if need be."""
 
 
-async def _read(reader: BufferedByteReceiveStream) -> tuple[str, RecordedRequest]:
+async def _read(reader: BufferedByteReceiveStream, port: int) -> tuple[str, RecordedRequest]:
     head = (await reader.receive_until(b"\r\n\r\n", _MAX_HEAD_BYTES)).decode("latin-1")
     start, *lines = head.split("\r\n")
     method, path, _ = start.split(" ", 2)
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     body = await reader.receive_exactly(int(headers.get("content-length", "0")))
-    return method, RecordedRequest(path.partition("?")[0], headers, body)
+    return method, RecordedRequest(path.partition("?")[0], headers, body, port)
 
 
 async def _answer(server: ModelServer, asked: tuple[str, RecordedRequest], stream: SocketStream) -> None:
