@@ -1,6 +1,8 @@
 """Files and connections: where the database and its lock files lie, who may read them, how SQLite is set up."""
 
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,27 +15,48 @@ BUSY_SECONDS = 10.0
 """How long to wait for another process that writes; its transactions take milliseconds."""
 
 
-def prepare(path: Path) -> Path:
-    """Make the database, readable by its user alone, or bring it up to date; returns the directory for lock files.
+@contextmanager
+def opening(path: Path) -> Generator[Path]:
+    """While it lasts, no other process opens the store at `path`; gives the directory for lock files.
+
+    Directories and file are made if they are not there, for their user alone.
 
     Raises:
-        StoreError: it cannot be made, read or written, is damaged, or of a newer version.
+        StoreError: they cannot be made or used; also for what SQLite and the disk say inside.
     """
     locks = path.with_name(path.name + ".owners")
     try:
         _make_directory(path.parent)
         _make_directory(locks)
         path.touch(mode=0o600)
-        # SQLite's change to WAL does not wait for other processes as its statements do, so they take turns here.
         with FileLock(locks / "open.lock", timeout=BUSY_SECONDS, mode=0o600):
-            _prepare_database(path)
+            yield locks
     except Timeout as error:
         raise StoreError(
             f"session store {path}: another process is opening it and does not finish"
         ) from error
     except (OSError, sqlite3.Error) as error:
         raise store_error(path, error) from error
-    return locks
+
+
+def prepare(path: Path) -> None:
+    """Bring the database up to date. The caller is `opening` it: SQLite's change to WAL waits for nobody.
+
+    Raises:
+        StoreError: it is of a newer version, or on a disk that SQLite cannot use.
+        sqlite3.Error: it cannot be read or written.
+    """
+    connection = connect_writer(path)
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            problem = f"session store {path}: SQLite cannot use its write-ahead log there"
+            raise StoreError(problem, hint="put the store on a local disk")
+        migrate(connection, path)
+        connection.execute("BEGIN IMMEDIATE")  # a read-only file is refused here and not at the first message
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -60,17 +83,3 @@ def _make_directory(path: Path) -> None:
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
-
-
-def _prepare_database(path: Path) -> None:
-    connection = connect_writer(path)
-    try:
-        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        if mode != "wal":
-            problem = f"session store {path}: SQLite cannot use its write-ahead log there"
-            raise StoreError(problem, hint="put the store on a local disk")
-        migrate(connection, path)
-        connection.execute("BEGIN IMMEDIATE")  # a read-only file is refused here and not at the first message
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()

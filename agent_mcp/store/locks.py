@@ -7,6 +7,7 @@ holds its lock. Locks do not reach across machines; neither does the SQLite file
 
 import os
 import secrets
+import threading
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -18,10 +19,14 @@ class Owners:
     def __init__(self, directory: Path) -> None:
         """Take a lock for this store, and remove the files of dead ones.
 
+        One process at a time (see `connect.opening`): between the making of a file and its locking it looks dead.
+
         Raises:
             OSError: the directory cannot be written to.
         """
         self._directory = directory
+        # Two threads that ask of the same dead owner at once would each see it locked.
+        self._probing = threading.Lock()
         self.me = f"{os.getpid()}-{secrets.token_hex(8)}"
         """The id of this store."""
         self._lock = _lock(self._file(self.me))
@@ -40,11 +45,12 @@ class Owners:
         if not file.exists():
             return False
         probe = _lock(file)
-        try:
-            probe.acquire(blocking=False)
-        except Timeout:
-            return True
-        probe.release()
+        with self._probing:
+            try:
+                probe.acquire(blocking=False)
+            except Timeout:
+                return True
+            probe.release()
         file.unlink(missing_ok=True)
         return False
 

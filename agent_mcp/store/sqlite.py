@@ -27,8 +27,7 @@ from agent_mcp.sessions.ports import (
 )
 from agent_mcp.store import transactions
 from agent_mcp.store.codec import encode
-from agent_mcp.store.connect import connect_writer, prepare
-from agent_mcp.store.faults import store_error
+from agent_mcp.store.connect import connect_writer, opening, prepare
 from agent_mcp.store.locks import Owners
 from agent_mcp.store.reader import Reader
 from agent_mcp.store.tail import Tails
@@ -157,8 +156,7 @@ async def open_sqlite(path: Path, *, clock: Clock | None = None) -> AsyncGenerat
 
 
 def _open_parts(path: Path) -> tuple[Owners, Reader, sqlite3.Connection]:
-    locks = prepare(path)
-    try:
-        return Owners(locks), Reader(path), connect_writer(path)
-    except (OSError, sqlite3.Error) as error:
-        raise store_error(path, error) from error
+    with opening(path) as locks:
+        prepare(path)
+        reader, connection = Reader(path), connect_writer(path)
+        return Owners(locks), reader, connection

@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 
 from agent_mcp.sessions.ports import SessionStore
+from agent_mcp.store.connect import opening, prepare
 from agent_mcp.store.open import open_store as open_by_url
 from tests.contracts.store_contract import OpenStore
+
+
+def make_database(path: Path) -> None:
+    """An empty one of today's version, or an older one brought up to date."""
+    with opening(path):
+        prepare(path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from agent_mcp.errors import StoreError
 from agent_mcp.store import migrate as migrations
-from agent_mcp.store.connect import prepare
+from tests.store.conftest import make_database
 
 
 def run(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -22,12 +22,12 @@ def run(path: Path, sql: str) -> list[tuple[object, ...]]:
 def database(tmp_path: Path) -> Path:
     """One of today's version."""
     path = tmp_path / "sessions.db"
-    prepare(path)
+    make_database(path)
     return path
 
 
 def test_a_new_database_has_the_newest_version_and_opens_again(database: Path) -> None:
-    prepare(database)
+    make_database(database)
     assert run(database, "SELECT schema_version FROM meta") == [(1,)]
     assert run(database, "PRAGMA journal_mode") == [("wal",)]
 
@@ -35,7 +35,7 @@ def test_a_new_database_has_the_newest_version_and_opens_again(database: Path) -
 def test_a_newer_database_is_refused_and_left_alone(database: Path) -> None:
     run(database, "UPDATE meta SET schema_version = 99")
     with pytest.raises(StoreError, match=r"sessions\.db.* 99 is newer than 1") as caught:
-        prepare(database)
+        make_database(database)
     assert "update agent-mcp" in caught.value.hint
     assert run(database, "SELECT schema_version FROM meta") == [(99,)]
 
@@ -44,7 +44,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
     path = tmp_path / "theirs.db"
     run(path, "CREATE TABLE cookies (name TEXT)")
     with pytest.raises(StoreError, match="another program's"):
-        prepare(path)
+        make_database(path)
     assert run(path, "SELECT name FROM sqlite_master") == [("cookies",)]
 
 
@@ -54,7 +54,7 @@ def test_an_older_database_gets_what_is_new_and_keeps_what_it_had(
     run(database, "INSERT INTO turns (session, n, status, claims) VALUES ('s1', 1, 'queued', 0)")
     scripts = [*migrations.read_scripts(), "ALTER TABLE turns ADD COLUMN mood TEXT;"]
     monkeypatch.setattr(migrations, "read_scripts", lambda: scripts)
-    prepare(database)
+    make_database(database)
     assert run(database, "SELECT session, mood FROM turns") == [("s1", None)]
     assert run(database, "SELECT schema_version FROM meta") == [(2,)]
 
@@ -63,6 +63,6 @@ def test_a_migration_that_fails_changes_nothing(database: Path, monkeypatch: pyt
     scripts = [*migrations.read_scripts(), "ALTER TABLE turns ADD COLUMN mood TEXT; SELECT * FROM nowhere;"]
     monkeypatch.setattr(migrations, "read_scripts", lambda: scripts)
     with pytest.raises(StoreError, match="nowhere"):
-        prepare(database)
+        make_database(database)
     assert run(database, "SELECT schema_version FROM meta") == [(1,)]
     assert "mood" not in {row[1] for row in run(database, "PRAGMA table_info(turns)")}

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -127,3 +127,11 @@ async def test_two_processes_that_append_at_once_both_get_their_turn(path: Path,
     events = await store.read(SESSION)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert not set(ours) & set(theirs)
+
+
+async def test_many_processes_may_open_a_new_store_at_once(path: Path) -> None:
+    with anyio.fail_after(30):
+        async with AsyncExitStack() as stack:
+            children = [await stack.enter_async_context(child(path, "turns")) for _ in range(4)]
+            assert [await one.line() for one in children] == ["ready"] * 4
+            assert len(list(path.with_name("sessions.db.owners").glob("*.owner"))) == 4

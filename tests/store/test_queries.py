@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent_mcp.store import queries
-from agent_mcp.store.connect import connect_reader, prepare
+from agent_mcp.store.connect import connect_reader
+from tests.store.conftest import make_database
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_ended_turns_cost_a_sweep_nothing(tmp_path: Path, sql: str) -> None:
 
 def plan(path: Path, sql: str, parameters: object) -> list[str]:
     """What SQLite says it would do."""
-    prepare(path)
+    make_database(path)
     connection = connect_reader(path)
     rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()  # pyright: ignore[reportArgumentType]
     connection.close()

@@ -20,6 +20,7 @@ from agent_mcp.store import connect, transactions
 from agent_mcp.store.codec import encode
 from agent_mcp.store.transactions import Transaction
 from agent_mcp.store.writer import Operation, Writer
+from tests.store.conftest import make_database
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ async def open_writer(
     path: Path, stored: list[tuple[str, Sequence[Event]]] | None = None, *, max_pages: int | None = None
 ) -> AsyncGenerator[Writer]:
     """A writer with a session `s1`; `stored` hears of what is committed after that."""
-    connect.prepare(path)
+    make_database(path)
     connection = connect.connect_writer(path)
     if max_pages is not None:
         connection.execute(f"PRAGMA max_page_count={max_pages}")
