@@ -10,6 +10,7 @@ import pytest
 from agent_mcp.config.schema import ModelEntry
 from agent_mcp.errors import MissingApiKeyError, TransientModelError, UnsupportedProviderError
 from agent_mcp.models.catalog import ModelCatalog
+from agent_mcp.sessions.ports import ModelSource
 from tests.models.talk import Talk, open_catalog
 from tests.support.model_script import Answer, script_of
 from tests.support.model_server import open_model_server
@@ -111,6 +112,11 @@ async def test_complete_references_are_resolved_without_the_network() -> None:
     catalog = ModelCatalog({"local": ModelEntry(use="openai-chat:m")}, KEYS)
     for reference in ("scripted", "local", "anthropic:m"):
         assert await catalog.resolve(reference) == reference
+
+
+async def test_the_catalog_is_what_the_sessions_ask_for() -> None:
+    source: ModelSource = ModelCatalog({}, {})
+    assert source.open_model("scripted").wire == "scripted"
 
 
 async def test_an_address_that_lists_nothing_or_does_not_answer_is_a_clear_error() -> None:

@@ -24,6 +24,7 @@ TOOL_USE: Message = {
 }
 RESULT: Message = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "x"}]}
 CALL: Message = {"type": "function_call", "call_id": "c1", "name": "a", "arguments": "{}"}
+REASONING: Message = {"type": "reasoning", "summary": []}
 OUTPUT: Message = {"type": "function_call_output", "call_id": "c1", "output": "x"}
 TOOL_CALL: Message = {"id": "c1", "type": "function", "function": {"name": "a", "arguments": "{}"}}
 ASSISTANT: Message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
@@ -73,7 +74,7 @@ async def test_a_valid_conversation_is_answered_as_a_stream(
         ("responses", (USER, CALL), "results right after"),
         ("responses", (USER, OUTPUT), "without calls"),
         ("responses", (USER, {**CALL, "arguments": "{"}, OUTPUT), "invalid request"),
-        ("responses", (USER, {"type": "reasoning", "summary": []}), "not stored"),
+        ("responses", (USER, REASONING), "not stored"),
         ("chat", (USER, ASSISTANT), "results right after"),
         ("chat", (USER, TOOL), "without calls"),
         ("chat", (USER, {"role": "assistant", "content": None}), "neither content nor calls"),
