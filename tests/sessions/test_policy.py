@@ -1,0 +1,67 @@
+"""Which calls need a person."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_mcp.agent.tools import Tool
+from agent_mcp.sessions.policy import Verdict, allowed_by, judge, matches, weight
+from agent_mcp.sessions.profile import ApprovalRules
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="*?"), min_size=1, max_size=30)
+
+
+def tool(name: str, *, destructive: bool | None = None) -> Tool:
+    server, _, own = name.partition("__")
+    return Tool(name, "", {}, server, own, destructive=destructive)
+
+
+@pytest.mark.parametrize(
+    ("rules", "name", "verdict"),
+    [
+        (ApprovalRules(), "docs__get", "run"),
+        (ApprovalRules(ask=("*",)), "docs__get", "ask"),
+        (ApprovalRules(allow=("docs__get_*",), ask=("*",)), "docs__get_page", "run"),
+        (ApprovalRules(allow=("docs__*",), ask=("docs__delete*",)), "docs__delete_all", "ask"),
+        (ApprovalRules(allow=("docs__a*",), ask=("*__a_bcde",)), "docs__a_bcde", "ask"),
+        (ApprovalRules(allow=("docs__?",), ask=("docs__*",)), "docs__a", "ask"),
+        (ApprovalRules(allow=("docs__delete_all",), deny=("*delete*",)), "docs__delete_all", "deny"),
+        (ApprovalRules(off=True), "docs__get", "run"),
+        (ApprovalRules(off=True, deny=("*",)), "docs__get", "deny"),
+    ],
+)
+def test_deny_wins_then_the_pattern_with_more_literal_characters(
+    rules: ApprovalRules, name: str, verdict: Verdict
+) -> None:
+    assert judge(rules, tool(name))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("rules", "destructive", "verdict"),
+    [
+        (ApprovalRules(), True, "ask"),
+        (ApprovalRules(), False, "run"),
+        (ApprovalRules(), None, "run"),
+        (ApprovalRules(allow=("docs__*",)), True, "run"),
+        (ApprovalRules(off=True), True, "run"),
+    ],
+)
+def test_a_tool_that_no_rule_names_asks_only_if_it_declares_itself_destructive(
+    rules: ApprovalRules, destructive: bool | None, verdict: Verdict
+) -> None:
+    assert judge(rules, tool("docs__x", destructive=destructive))[0] == verdict
+
+
+def test_a_tool_must_fit_a_pattern_of_every_group() -> None:
+    assert allowed_by([], "docs__get")
+    assert allowed_by([["docs__*"], ["*get", "*set"]], "docs__get")
+    assert not allowed_by([["docs__*"], ["*set"]], "docs__get")
+    assert not allowed_by([[]], "docs__get")
+
+
+@given(NAMES, NAMES)
+def test_characters_other_than_the_two_wildcards_stand_for_themselves(name: str, other: str) -> None:
+    assert matches(name, name)
+    assert matches(name, other) == (name == other)
+    assert matches(f"{name}*", name + other)
+    assert weight(f"*{name}?") == len(name)
