@@ -16,7 +16,7 @@ import httpx2
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from agent_mcp.downstream.faults import HTTP_STATUS, LOST, NOT_SENT, SESSION_GONE, reason_of
+from agent_mcp.downstream.faults import HTTP_STATUS, LOST, NOT_SENT, SESSION_GONE, UnavailableError, reason_of
 from agent_mcp.downstream.streams import StreamsWire
 
 _log = logging.getLogger(__name__)
@@ -46,8 +46,15 @@ async def open_http(url: str, headers: Mapping[str, str]) -> AsyncGenerator[Stre
 @asynccontextmanager
 async def open_sse(url: str, headers: Mapping[str, str]) -> AsyncGenerator[StreamsWire]:
     """A connection by the HTTP+SSE transport of protocol 2024-11-05."""
-    async with sse_client(url, headers=dict(headers), sse_read_timeout=_SSE_READ_SECONDS) as (read, write):
-        yield StreamsWire(read, write)
+    try:
+        async with sse_client(url, headers=dict(headers), sse_read_timeout=_SSE_READ_SECONDS) as (
+            read,
+            write,
+        ):
+            yield StreamsWire(read, write)
+    except httpx2.HTTPStatusError as error:
+        # Its own words hold the whole URL, and that may hold a key.
+        raise UnavailableError(_status_text(error.response)) from error
 
 
 class PlainSpokenClient(httpx2.AsyncClient):
@@ -89,12 +96,17 @@ async def _plain_answer(
         return _error_response(request, message, SESSION_GONE, "the server no longer knows this connection")
     if _is_rpc_error(body):
         return response
-    text = f"HTTP {response.status_code} {response.reason_phrase}".strip()
-    if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        text += " (check the server's `headers`)"
+    text = _status_text(response)
     shown = " ".join(body.split())[:_SHOWN_BODY_CHARACTERS]
     text += f": {shown}" if shown else ""
     return _error_response(request, message, HTTP_STATUS, text, data=response.status_code)
+
+
+def _status_text(response: httpx2.Response) -> str:
+    text = f"HTTP {response.status_code} {response.reason_phrase}".strip()
+    if response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return f"{text} (check the server's `headers`)"
+    return text
 
 
 def _forgot_session(request: httpx2.Request, response: httpx2.Response, body: str) -> bool:

@@ -31,6 +31,11 @@ def model_name(server: str, tool: str) -> str:
     return f"{kept}_{digest}"
 
 
+def name_prefix(server: str) -> str:
+    """What the names of all tools of a server begin with, unless it is too long for them."""
+    return _FORBIDDEN.sub("_", full_name(server, ""))
+
+
 def _is_plain(full: str, server: str) -> bool:
     """Whether the full name can stand as it is and can mean no other pair of server and tool.
 

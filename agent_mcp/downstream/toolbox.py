@@ -9,7 +9,7 @@ from agent_mcp.agent.tools import Tool
 from agent_mcp.downstream.calls import Order, run_call
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.live import Live
-from agent_mcp.downstream.naming import model_name
+from agent_mcp.downstream.naming import name_prefix
 from agent_mcp.sessions.ports import ToolScope
 
 _KEY_PREFIX = "io.github.agent-mcp/"
@@ -123,7 +123,7 @@ class ServerToolbox:
     def _unknown(self, call: ToolCall) -> ToolResult:
         for server, reason in self._down.items():
             # A tool of a server that is down is not in the list, but the model may know it from before.
-            if call.name.startswith(model_name(server, "")):
+            if call.name.startswith(name_prefix(server)):
                 return ToolResult.failure(call, "SERVER_UNAVAILABLE", f"server {server} is down: {reason}")
         close = get_close_matches(call.name, self._toolset.by_name, n=_SHOWN_NAMES, cutoff=0.6)
         hint = f"; did you mean {', '.join(close)}?" if close else ""

@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import anyio
 import httpx2
 import pytest
 
+from agent_mcp.agent.messages import ToolResult
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.downstream.faults import HTTP_STATUS, LOST, NOT_SENT, SESSION_GONE
 from agent_mcp.downstream.http import PlainSpokenClient
@@ -27,7 +28,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _served(port: int, *options: str, kind: str = "--http") -> Iterator[subprocess.Popen[bytes]]:
+def _served(port: int, *options: str, kind: str = "--http") -> Generator[subprocess.Popen[bytes]]:
     """The SDK's server on a port, answering."""
     command = [sys.executable, "-m", "tests.support.servers.sdk", kind, str(port), *options]
     process = subprocess.Popen(command, cwd=ROOT)
@@ -117,6 +118,48 @@ async def test_a_legacy_server_restarted_between_two_calls_is_not_noticed_by_the
                 await ask(toolbox, "h__echo", value="x")
             with _served(port):
                 assert not (await ask(toolbox, "h__echo", value="x")).is_error
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_server_killed_during_a_call_leaves_it_open_whether_it_happened(era: str) -> None:
+    port = _free_port()
+    results: list[ToolResult] = []
+    begun = anyio.Event()
+    with anyio.fail_after(30), _served(port) as process:
+        async with hub_of(h=_entry(port, era=era)) as hub, anyio.create_task_group() as tasks:
+            toolbox = await hub.open_toolbox(scope("h", emit=lambda _: begun.set()))
+
+            async def slow() -> None:
+                results.append(await ask(toolbox, "h__slow"))
+
+            tasks.start_soon(slow)
+            await begun.wait()
+            process.kill()
+    assert results[0].code == "INTERRUPTED"
+    assert "may have happened" in results[0].text
+
+
+async def test_a_cancelled_call_does_not_cost_the_connection() -> None:
+    port = _free_port()
+    begun = anyio.Event()
+    with anyio.fail_after(30), _served(port):
+        async with hub_of(h=_entry(port)) as hub:
+            toolbox = await hub.open_toolbox(scope("h", emit=lambda _: begun.set()))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask, toolbox, "h__slow")
+                await begun.wait()
+                tasks.cancel_scope.cancel()
+            assert not (await ask(toolbox, "h__echo", value="x")).is_error
+
+
+async def test_a_refusal_over_sse_does_not_show_the_url() -> None:
+    port = _free_port()
+    entry = ServerEntry(type="sse", url=f"http://127.0.0.1:{port}/sse?key=secret")
+    with anyio.fail_after(30), _served(port, "--token", "t", kind="--sse"):
+        async with hub_of(h=entry) as hub:
+            [warning] = (await hub.open_toolbox(scope("h"))).warnings
+    assert "HTTP 401" in warning
+    assert "secret" not in warning
 
 
 _REQUEST = {"jsonrpc": "2.0", "id": 5, "method": "tools/call"}

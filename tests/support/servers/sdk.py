@@ -6,6 +6,7 @@ python -m tests.support.servers.sdk [--http PORT] [--sse PORT] [--token TOKEN]
 import argparse
 from typing import Annotated
 
+import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
@@ -39,6 +40,14 @@ server = MCPServer("sdk")
 def echo(value: str) -> str:
     """Return the value."""
     return value
+
+
+@server.tool()
+async def slow(ctx: Context) -> str:
+    """Say that it has begun, and go on for a long time."""
+    await ctx.report_progress(0, 1, "begun")
+    await anyio.sleep(60)
+    return "done"
 
 
 @server.tool()
