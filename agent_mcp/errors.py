@@ -16,6 +16,7 @@
         ├── StoreError              STORE_ERROR
         ├── MissingApiKeyError      MISSING_API_KEY
         ├── UnsupportedProviderError UNSUPPORTED_PROVIDER
+        ├── InternalError           INTERNAL_ERROR       a defect of ours; the log on stderr says more
         └── ModelError              MODEL_ERROR          the provider refused for good
             ├── TransientModelError MODEL_UNAVAILABLE    worth another try; carries Retry-After
             └── ContextOverflowError CONTEXT_OVERFLOW    the history no longer fits the model
@@ -129,6 +130,18 @@ class UnsupportedProviderError(PublicError):
     """A model was named with a provider that we do not speak."""
 
     code = "UNSUPPORTED_PROVIDER"
+
+
+class InternalError(PublicError):
+    """Something failed that nobody foresaw."""
+
+    code = "INTERNAL_ERROR"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} failed unexpectedly.",
+            hint="This is a defect: the server's log on stderr says more. The session itself is kept.",
+        )
 
 
 class ModelError(PublicError):

@@ -35,9 +35,9 @@ class LocalDispatcher:
     async def _run_one(self, session_id: str, turn: int) -> None:
         try:
             await self._run(session_id, turn, self)
-        except* AgentMcpError as errors:
-            # The sweep comes back to a turn that could not be written to.
-            log.error("session %s: turn %d could not go on: %s", session_id, turn, errors.exceptions[0])
+        except Exception as error:
+            # One turn's failure is no other's; the sweep comes back to one that could not be written to.
+            log.error("session %s: turn %d could not go on", session_id, turn, exc_info=error)
         finally:
             self._running.discard((session_id, turn))
 

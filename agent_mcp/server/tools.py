@@ -10,7 +10,7 @@ from typing import Any
 
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 
-from agent_mcp.errors import PublicError
+from agent_mcp.errors import InternalError, PublicError
 from agent_mcp.server import arguments as args
 from agent_mcp.server import results
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
@@ -27,12 +27,6 @@ log = logging.getLogger(__name__)
 
 ECHOED_CHARACTERS = 200
 """An id that is none is echoed at most so long."""
-
-
-class InternalError(PublicError):
-    """Something failed that nobody foresaw; the log on stderr says more."""
-
-    code = "INTERNAL_ERROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +73,7 @@ class PublishedTools:
             return await self._refused(name, given, error)
         except Exception:
             log.exception("%s failed", name)
-            hint = "This is a defect: the server's log on stderr says more. The session itself is kept."
-            return await self._refused(name, given, InternalError(f"{name} failed unexpectedly.", hint=hint))
+            return await self._refused(name, given, InternalError(name))
 
     async def start_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
         """Make a session and run its first turn."""

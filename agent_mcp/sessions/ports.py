@@ -152,9 +152,9 @@ class SessionStore(Protocol):
         ...
 
     async def claim(self, session_id: str, turn: int) -> Claim | None:
-        """Take a queued turn, or a running one whose owner is dead, for this process: epoch + 1.
+        """Take a queued turn, or a running one whose owner is dead or this process itself: epoch + 1.
 
-        None if it has ended, if a turn before it has not, or if a living process owns it.
+        None if it has ended, if a turn before it has not, or if another living process owns it.
         """
         ...
 
@@ -177,7 +177,8 @@ class SessionStore(Protocol):
         ...
 
     async def unfinished(self) -> Sequence[TurnRef]:
-        """Turns that could be run now: queued with no turn before them unfinished, or whose owner is dead."""
+        """Turns that this process could run: queued with no turn before them unfinished, its own (which the
+        dispatcher runs already, unless that failed), or with a dead owner."""
         ...
 
     async def count_unfinished(self) -> int:

@@ -14,7 +14,7 @@ from agent_mcp.agent.history import close_open_calls
 from agent_mcp.agent.limits import StepLimit
 from agent_mcp.agent.loop import run_turn
 from agent_mcp.agent.ports import Toolbox
-from agent_mcp.errors import FencedError, PublicError
+from agent_mcp.errors import FencedError, InternalError, PublicError, StoreError
 from agent_mcp.sessions.events import NoteAdded, ToolsFixed, TurnEnded
 from agent_mcp.sessions.gates import (
     NOTE,
@@ -140,8 +140,11 @@ class TurnRunner:
         """Run the loop; what it could not end by itself comes back as the end to record."""
         try:
             await self._loop(journal, profile, watch)
-        except PublicError as error:
-            return TurnEnded("error", error.code, error.message, error.hint)
+        except (FencedError, StoreError):
+            # The log takes nothing from us now: the turn stays as it is, and the sweep comes back to it.
+            raise
+        except Exception as error:
+            return _error_end(error)
         return None
 
     async def _loop(self, journal: LogJournal, profile: Profile, watch: _Watch) -> None:
@@ -184,6 +187,13 @@ class TurnRunner:
             for result in close_open_calls(journal.open_calls(), "INTERRUPTED", open_calls):
                 await journal.finished(result)
             await journal.close(ended)
+
+
+def _error_end(error: Exception) -> TurnEnded:
+    if not isinstance(error, PublicError):
+        log.error("a turn failed unexpectedly", exc_info=error)
+        error = InternalError("the turn")
+    return TurnEnded("error", error.code, error.message, error.hint)
 
 
 async def _fix_tools(journal: LogJournal, hub: SessionToolbox) -> None:

@@ -112,7 +112,7 @@ class SqliteStore:
         turns = self._reader.first_unfinished()
         others = {turn.owner for turn in turns if turn.owner is not None and turn.owner != self.owner}
         dead = await anyio.to_thread.run_sync(self._dead, others) if others else ()
-        return [turn for turn in turns if turn.owner is None or turn.owner in dead]
+        return [turn for turn in turns if turn.owner in (None, self.owner) or turn.owner in dead]
 
     async def count_unfinished(self) -> int:
         """See `SessionStore`."""

@@ -98,12 +98,12 @@ def append(
 
 
 def claim(tx: Transaction, session_id: str, turn: int, *, owner: str, is_alive: IsAlive) -> Claim | None:
-    """Make `owner` run the turn, if nobody living does and no turn before it is left."""
+    """Make `owner` run the turn, if nobody else living does and no turn before it is left."""
     state = tx.row(queries.CLAIM_STATE, (session_id, turn))
     if state is None:
         return None
     status, old_owner, claims, stuck, waits = state
-    if status == "done" or waits or (status == "running" and is_alive(old_owner)):
+    if status == "done" or waits or (status == "running" and old_owner != owner and is_alive(old_owner)):
         return None
     attempts = claims + 1 if stuck else 1
     epoch, head = _bump_epoch(tx, session_id)
