@@ -77,7 +77,8 @@ class AnthropicClient:
                 stream_cls=anthropic.AsyncStream[Any],
             )  # pyright: ignore[reportReturnType]  (a raw response whatever stream_cls says: see _process_response)
         except anthropic.APIStatusError as error:
-            raise _refused(error, target) from error
+            # Not chained: the SDK's error holds the whole answer, which may repeat the key.
+            raise _refused(error, target) from None
         except anthropic.APIConnectionError as error:
             reason = without_secret(describe(error), target.api_key)
             raise TransientModelError(f"{target.place} can't be reached: {reason}") from error

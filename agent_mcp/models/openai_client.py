@@ -38,7 +38,8 @@ class OpenAiClient:
                 stream_cls=openai.AsyncStream[Any],
             )  # pyright: ignore[reportReturnType]  (a raw response whatever stream_cls says: see _process_response)
         except openai.APIStatusError as error:
-            raise to_error(_refusal(error), target) from error
+            # Not chained: the SDK's error holds the whole answer, which may repeat the key.
+            raise to_error(_refusal(error), target) from None
         except openai.APIConnectionError as error:
             reason = without_secret(describe(error), target.api_key)
             raise TransientModelError(f"{target.place} can't be reached: {reason}") from error
