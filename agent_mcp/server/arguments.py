@@ -33,12 +33,15 @@ def _from_json(value: object) -> object:
         return value
 
 
-Count = Annotated[int, BeforeValidator(_no_boolean)]
-Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
+NUMBER = BeforeValidator(_no_boolean)
+AtLeast0 = Annotated[int, Field(ge=0), NUMBER]
+AtLeast1 = Annotated[int, Field(ge=1), NUMBER]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
+Seconds = Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False), NUMBER]
 Names = Annotated[list[str], BeforeValidator(_from_json)]
 SessionId = Annotated[str, Field(description="id of the session")]
 Wait = Annotated[
-    Annotated[Number, Field(ge=0, le=MAX_WAIT_SECONDS)] | None,
+    Seconds | None,
     Field(
         description="Seconds to wait for the turn; it goes on when they are over. Default: fits your host."
     ),
@@ -54,10 +57,10 @@ class Arguments(BaseModel):
 class BudgetArgument(Arguments):
     """Limits over the whole session."""
 
-    tokens: Annotated[Count, Field(ge=1)] | None = None
-    cost_usd: Annotated[Number, Field(gt=0)] | None = None
-    seconds: Annotated[Number, Field(gt=0)] | None = None
-    tool_calls: Annotated[Count, Field(ge=0)] | None = None
+    tokens: AtLeast1 | None = None
+    cost_usd: Positive | None = None
+    seconds: Positive | None = None
+    tool_calls: AtLeast0 | None = None
 
 
 class StartSession(Arguments):
@@ -72,9 +75,7 @@ class StartSession(Arguments):
     instructions: Annotated[str | None, Field(description="Added after the agent's own")] = None
     servers: Annotated[Names | None, Field(description="Only these of the agent's servers")] = None
     tools: Annotated[Names | None, Field(description="Only tools that match, e.g. docs__get_*")] = None
-    max_steps: Annotated[
-        Annotated[Count, Field(ge=1)] | None, Field(description="Model replies per turn")
-    ] = None
+    max_steps: Annotated[AtLeast1 | None, Field(description="Model replies per turn")] = None
     budget: Annotated[
         Annotated[BudgetArgument, BeforeValidator(_from_json)] | None,
         Field(description="Limits over the session"),
@@ -97,8 +98,8 @@ class Summary(Arguments):
     detail: Annotated[
         Literal["counts", "steps", "full"], Field(description="full: whole arguments, results")
     ] = "counts"
-    offset: Annotated[Count, Field(ge=0, description="Where the transcript's page begins: next_offset")] = 0
-    limit: Annotated[Count, Field(ge=1, le=1000, description="Entries in a page")] = 100
+    offset: Annotated[AtLeast0, Field(description="Where the transcript's page begins: next_offset")] = 0
+    limit: Annotated[int, Field(ge=1, le=1000, description="Entries in a page"), NUMBER] = 100
 
 
 class ListSessions(Arguments):
@@ -106,7 +107,7 @@ class ListSessions(Arguments):
 
     status: Literal["idle", "running", "needs_approval", "closed"] | None = None
     query: Annotated[str | None, Field(description="Sought in id, agent and title")] = None
-    limit: Annotated[Count, Field(ge=1, le=100)] = 20
+    limit: Annotated[int, Field(ge=1, le=100), NUMBER] = 20
     cursor: Annotated[str | None, Field(description="next_cursor of the page before")] = None
 
 
@@ -130,7 +131,7 @@ class ForkSession(Arguments):
     """fork_session."""
 
     session_id: SessionId
-    at_step: Annotated[Annotated[Count, Field(ge=0)] | None, Field(description="Last step to copy")] = None
+    at_step: Annotated[AtLeast0 | None, Field(description="Last step to copy")] = None
 
 
 A = TypeVar("A", bound=Arguments)

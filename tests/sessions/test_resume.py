@@ -33,9 +33,9 @@ async def done(arguments: dict[str, Any]) -> str:
 PLAN: list[Plan] = [calls(("t__work", {"n": 1}), ("t__quick", {})), says("finished")]
 
 
-async def leave_behind(folder: Path, profile: Profile | None = None, **flags: bool) -> None:
+async def leave_behind(folder: Path, profile: Profile | None = None, *, flag: str = "") -> None:
     """Run until the quick call is done and the other one hangs; then the process ends."""
-    tools = FunctionTools({"work": hang, "quick": done}, {"work": flags})
+    tools = FunctionTools({"work": hang, "quick": done}, {"work": {flag: True} if flag else {}})
     with anyio.fail_after(10):
         async with open_world(folder, *PLAN, tools=tools, profile=profile) as w:
             await w.service.start(StartRequest(message="go"), session_id="s1", wait_seconds=0)
@@ -43,9 +43,11 @@ async def leave_behind(folder: Path, profile: Profile | None = None, **flags: bo
             await until(lambda: [c.status for c in state.calls.values()] == ["running", "ok"])
 
 
-async def go_on(folder: Path, profile: Profile | None = None, **flags: bool) -> tuple[TurnReport, list[str]]:
+async def go_on(
+    folder: Path, profile: Profile | None = None, *, flag: str = ""
+) -> tuple[TurnReport, list[str]]:
     """The next process: the turn's report, and the tools that ran in it."""
-    tools = FunctionTools({"work": done, "quick": done}, {"work": flags})
+    tools = FunctionTools({"work": done, "quick": done}, {"work": {flag: True} if flag else {}})
     with anyio.fail_after(10):
         async with open_world(folder, *PLAN, tools=tools, profile=profile) as w:
             report = await w.service.send("s1", None, wait_seconds=10)
@@ -53,13 +55,17 @@ async def go_on(folder: Path, profile: Profile | None = None, **flags: bool) -> 
 
 
 @pytest.mark.parametrize("flag", ["read_only", "idempotent"])
-async def test_a_call_that_may_be_repeated_is_run_again_and_recorded_ones_are_not(tmp_path: Path, flag: str) -> None:
-    await leave_behind(tmp_path, **{flag: True})
-    report, called = await go_on(tmp_path, **{flag: True})
+async def test_a_call_that_may_be_repeated_is_run_again_and_recorded_ones_are_not(
+    tmp_path: Path, flag: str
+) -> None:
+    await leave_behind(tmp_path, flag=flag)
+    report, called = await go_on(tmp_path, flag=flag)
     assert (report.text, called) == ("finished", ["t__work"])
 
 
-async def test_a_call_that_may_have_had_an_effect_is_not_run_again_and_the_model_is_told(tmp_path: Path) -> None:
+async def test_a_call_that_may_have_had_an_effect_is_not_run_again_and_the_model_is_told(
+    tmp_path: Path,
+) -> None:
     await leave_behind(tmp_path)
     report, called = await go_on(tmp_path)
     assert (report.text, called) == ("finished", [])
@@ -152,7 +158,9 @@ async def test_a_frozen_process_loses_its_turn_to_a_cancel_and_can_write_no_more
     assert (report.stop_reason, report.steps[0].calls[0].status) == ("cancelled", "interrupted")
 
 
-async def test_a_cancel_that_comes_before_the_turn_was_taken_ends_it_without_asking_the_model(tmp_path: Path) -> None:
+async def test_a_cancel_that_comes_before_the_turn_was_taken_ends_it_without_asking_the_model(
+    tmp_path: Path,
+) -> None:
     with anyio.fail_after(10):
         async with open_world(tmp_path, asks_for_ever) as w:
             await w.service.start(StartRequest(message="go"), session_id="s1", wait_seconds=0)

@@ -621,9 +621,7 @@ async def test_an_empty_or_oversized_message_is_refused(tmp_path: Path, message:
             await w.service.send("s1", message, wait_seconds=0)
 
 
-@pytest.mark.parametrize(
-    "message", ["x" * 1_000_000, "héllo 世界 🎉", "\\ \" ' \t \x01 ${HOME} </s>"]
-)
+@pytest.mark.parametrize("message", ["x" * 1_000_000, "héllo 世界 🎉", "\\ \" ' \t \x01 ${HOME} </s>"])
 async def test_long_and_odd_messages_are_stored_as_they_are(tmp_path: Path, message: str) -> None:
     async with world(tmp_path) as w:
         report = await start(w, message)
