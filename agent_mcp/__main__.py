@@ -23,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is that of CONTRACT §1."""
     options = build_parser().parse_args(argv)
     try:
-        return _run(options)
+        status = _run(options)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:

@@ -38,10 +38,9 @@ async def _serve_stdio(wire: Wire, config: "Config") -> int:
     from agent_mcp.cli.lifetime import end_soon
     from agent_mcp.cli.wire import open_wire
 
-    async with open_app(config, os.environ) as app:
-        async with open_wire(wire) as (incoming, outgoing):
-            await app.server.run(incoming, outgoing, app.server.create_initialization_options())
-        end_soon(0)
+    ended = partial(end_soon, 0)
+    async with open_app(config, os.environ) as app, open_wire(wire, ended=ended) as (incoming, outgoing):
+        await app.server.run(incoming, outgoing, app.server.create_initialization_options())
     return 0
 
 

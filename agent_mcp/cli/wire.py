@@ -7,7 +7,7 @@ stdin, requests that are nearly done still get their answers.
 
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -29,17 +29,20 @@ Incoming = MemoryObjectSendStream[SessionMessage | Exception]
 
 @asynccontextmanager
 async def open_wire(
-    wire: Wire,
+    wire: Wire, *, ended: Callable[[], None]
 ) -> AsyncGenerator[
     tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
 ]:
-    """The streams that an MCP server runs on; the first ends with stdin, or when nobody reads our stdout any more."""
+    """The streams that an MCP server runs on; the first ends with stdin, or when nobody reads our stdout any more.
+
+    `ended` is told so at once, before the last answers are waited for.
+    """
     incoming_send, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, outgoing_receive = anyio.create_memory_object_stream[SessionMessage](0)
     open_requests = _OpenRequests()
-    reader = _Reader(wire.read_fd, incoming_send, open_requests)
+    reader = _Reader(wire.read_fd, incoming_send, open_requests, ended)
     async with anyio.create_task_group() as tasks, incoming, outgoing:
-        tasks.start_soon(_write, wire.write_fd, outgoing_receive, open_requests, incoming_send)
+        tasks.start_soon(_Writer(wire.write_fd, outgoing_receive, open_requests, reader).run)
         reader.start(current_token())
         yield incoming, outgoing
         # The server has ended; an answer that is still on its way to a full pipe is not waited for.
@@ -88,6 +91,7 @@ class _Reader:
     fd: int
     incoming: Incoming
     open_requests: _OpenRequests
+    ended: Callable[[], None]
 
     def start(self, token: EventLoopToken) -> None:
         threading.Thread(target=self._read, args=(token,), name="stdin", daemon=True).start()
@@ -99,16 +103,22 @@ class _Reader:
                 for line in lines:
                     if line.strip():
                         from_thread.run(self._arrived, _parsed(line), token=token)
-            from_thread.run(self._ended, token=token)
+            from_thread.run(self._stdin_ended, token=token)
 
     async def _arrived(self, message: SessionMessage | Exception) -> None:
         if isinstance(message, SessionMessage):
             self.open_requests.note_incoming(message.message)
         await self.incoming.send(message)
 
-    async def _ended(self) -> None:
+    async def _stdin_ended(self) -> None:
+        self.ended()
         with anyio.move_on_after(_LAST_ANSWERS_SECONDS):
             await self.open_requests.wait_until_none()
+        await self.incoming.aclose()
+
+    async def end(self) -> None:
+        """Nobody will read an answer: end what the server reads at once."""
+        self.ended()
         await self.incoming.aclose()
 
 
@@ -121,21 +131,27 @@ def _parsed(line: bytes) -> SessionMessage | Exception:
         return error
 
 
-async def _write(
-    fd: int,
-    outgoing: MemoryObjectReceiveStream[SessionMessage],
-    open_requests: _OpenRequests,
-    incoming: Incoming,
-) -> None:
-    async with outgoing:
-        async for message in outgoing:
-            text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-            try:
-                await anyio.to_thread.run_sync(_write_all, fd, f"{text}\n".encode(), abandon_on_cancel=True)
-            except OSError:
-                await incoming.aclose()  # The host has closed our stdout: for us that is the end of stdin.
-                return
-            open_requests.note_outgoing(message.message)
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes messages one by one; a full pipe blocks only a thread."""
+
+    fd: int
+    outgoing: MemoryObjectReceiveStream[SessionMessage]
+    open_requests: _OpenRequests
+    reader: _Reader
+
+    async def run(self) -> None:
+        async with self.outgoing:
+            async for message in self.outgoing:
+                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                data = f"{text}\n".encode()
+                try:
+                    await anyio.to_thread.run_sync(_write_all, self.fd, data, abandon_on_cancel=True)
+                except OSError:
+                    # The host has closed our stdout: for us that is the end of stdin.
+                    await self.reader.end()
+                    return
+                self.open_requests.note_outgoing(message.message)
 
 
 def _write_all(fd: int, data: bytes) -> None:

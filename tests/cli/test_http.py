@@ -1,0 +1,49 @@
+"""Serving over streamable HTTP, with a real client."""
+
+import signal
+import time
+
+import anyio
+import pytest
+from mcp.client import Client
+
+from tests.cli.conftest import Host, Machine
+
+pytestmark = pytest.mark.anyio
+
+
+def address_of(host: Host) -> str:
+    """Where it says that it listens."""
+    assert host.process.stderr is not None
+    line = host.process.stderr.readline().decode()
+    assert "listening on http://127.0.0.1:" in line
+    return line.split()[-1]
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_session_runs_over_http_in_both_eras(machine: Machine, mode: str) -> None:
+    with machine.serve("serve", "--transport", "http", "--port", "0") as host, anyio.fail_after(30):
+        address = await anyio.to_thread.run_sync(address_of, host)
+        async with Client(address, mode=mode) as client:
+            result = await client.call_tool("start_session", {"message": "hello"})
+        content = result.structured_content
+        assert content is not None and content["stop_reason"] == "end_turn"
+        host.process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        assert await anyio.to_thread.run_sync(host.process.wait, 10) == 143
+        assert time.monotonic() - begun < 2.5
+
+
+def test_an_address_that_others_can_reach_is_refused(machine: Machine) -> None:
+    done = machine.run("serve", "--transport", "http", "--host", "0.0.0.0")
+    assert done.returncode == 2
+    assert "authentication" in done.stderr
+
+
+def test_a_port_that_is_taken_ends_with_1_in_one_line(machine: Machine) -> None:
+    with machine.serve("serve", "--transport", "http", "--port", "0") as host:
+        port = address_of(host).split(":")[2].split("/")[0]
+        done = machine.run("serve", "--transport", "http", "--port", port)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert "--port" in line
