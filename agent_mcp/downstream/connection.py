@@ -148,18 +148,18 @@ class Connection:
 
     async def _hold(self, era: Era, deadline: float) -> bool:
         """Enter the transport, connect, stay until it is over, leave. False: worth a try in the older dialect."""
+        settled: bool | None = None
         with anyio.CancelScope(deadline=deadline) as scope:
             self._connecting = scope
             async with self.server.target.open() as wire, open_peer(wire, self._notice) as peer:
                 scope.deadline = float("inf")
-                try:
-                    return await self._talk(wire, peer, era, deadline)
-                finally:
-                    scope.deadline = anyio.current_time() + _LEAVE_SECONDS
+                settled = await self._talk(wire, peer, era, deadline)
+                # Leaving may be cut short; what the talk came to stands.
+                scope.deadline = anyio.current_time() + _LEAVE_SECONDS
         self._connecting = None
-        if scope.cancelled_caught and self._held is None and not self._closing.is_set():
+        if settled is None and not self._closing.is_set():
             self._failed(self._too_late(), hung=True)
-        return True
+        return settled is not False
 
     async def _talk(self, wire: Wire, peer: Peer, era: Era, deadline: float) -> bool:
         """Connect and stay. Waiters learn of a failure here, before the transport is left, which may take a second."""

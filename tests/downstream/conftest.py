@@ -73,7 +73,7 @@ def is_alive(pid: int) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so; the test's own time limit bounds it."""
-    while not condition():  # noqa: ASYNC110 - the condition has no event
+    while not condition():
         await anyio.sleep(0.01)
 
 

@@ -12,7 +12,7 @@ from agent_mcp.downstream.faults import UnavailableError
 from agent_mcp.downstream.live import MAX_PARALLEL_CALLS, Server
 from agent_mcp.downstream.wire import JsonObject
 from tests.downstream.conftest import until
-from tests.downstream.memory import Answer, MemoryTarget, legacy
+from tests.downstream.memory import Answer, MemoryTarget, MemoryWire, legacy
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +43,16 @@ def _failing(times: int, answer: JsonObject | None) -> Answer:
         return sound(request)
 
     return reply
+
+
+class _SlowToLeave(MemoryTarget):
+    """Whose goodbye takes for ever."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[MemoryWire]:
+        async with super().open() as wire:
+            yield wire
+            await anyio.sleep_forever()
 
 
 _REFUSED: JsonObject = {"error": {"code": 1, "message": "not yet"}}
@@ -103,6 +113,15 @@ async def test_one_that_hung_comes_back_in_the_background() -> None:
         assert anyio.current_time() - started < 0.1
         await until(lambda: connection.live is not None)
         assert await connection.get()
+
+
+async def test_a_failure_stands_though_leaving_is_cut_short() -> None:
+    target = _SlowToLeave(_failing(1, _REFUSED))
+    async with _owned(target, connect_timeout=3) as connection:
+        with pytest.raises(UnavailableError, match="not yet"):
+            await connection.get()
+        assert await connection.get()
+        assert len(target.wires) == 2
 
 
 async def test_a_lost_one_is_broken_at_once_and_made_anew_at_need() -> None:

@@ -29,22 +29,18 @@ def _free_port() -> int:
 
 @contextmanager
 def _served(port: int, *options: str, kind: str = "--http") -> Generator[subprocess.Popen[bytes]]:
-    """The SDK's server on a port, answering."""
-    command = [sys.executable, "-m", "tests.support.servers.sdk", kind, str(port), *options]
-    process = subprocess.Popen(command, cwd=ROOT)
+    """The SDK's server on a port. It listens from the beginning: requests wait until it has started."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        command = [sys.executable, "-m", "tests.support.servers.sdk", kind, str(listener.fileno()), *options]
+        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listener.fileno()])
     try:
-        _wait_until_it_listens(port)
         yield process
     finally:
         process.kill()
         process.wait()
-
-
-def _wait_until_it_listens(port: int) -> None:
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
 
 
 def _entry(port: int, **more: object) -> ServerEntry:

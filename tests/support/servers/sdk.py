@@ -1,9 +1,12 @@
 """An MCP server on the SDK, of both eras, over stdio or streamable HTTP.
 
-python -m tests.support.servers.sdk [--http PORT] [--sse PORT] [--token TOKEN]
+python -m tests.support.servers.sdk [--http FD] [--sse FD] [--token TOKEN]
+
+Over HTTP it serves on a listening socket that it inherits, so that nobody has to guess a port or wait for it.
 """
 
 import argparse
+import socket
 from typing import Annotated
 
 import anyio
@@ -92,12 +95,14 @@ def main() -> None:
     parser.add_argument("--sse", type=int)
     parser.add_argument("--token")
     options = parser.parse_args()
-    if not options.http and not options.sse:
+    if options.http is None and options.sse is None:
         server.run("stdio")
         return
-    app: ASGIApp = server.streamable_http_app() if options.http else server.sse_app()
+    app: ASGIApp = server.streamable_http_app() if options.http is not None else server.sse_app()
     app = Guarded(app, options.token) if options.token else app
-    uvicorn.run(app, port=options.http or options.sse, log_level="warning", timeout_graceful_shutdown=0)
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
+    listener = socket.socket(fileno=options.http if options.http is not None else options.sse)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":
