@@ -54,12 +54,17 @@ async def _supervised(main: Main, parent: int | None, outcome: _Outcome) -> None
 
 async def _end_on_signal(work: CancelScope, outcome: _Outcome) -> None:
     """The first signal decides the status; further ones change nothing, the end is under way."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async for number in signals:
-            if not work.cancel_called:
-                outcome.status = 128 + number
-                end_soon(outcome.status)
-                work.cancel()
+    ending = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    with anyio.open_signal_receiver(*ending) as signals:
+        number = await anext(aiter(signals))
+    # The receiver has put back the defaults, and hosts send SIGTERM 100 ms after SIGINT: it would kill us in our end.
+    # Ignored and not handled: the interpreter takes its handlers away first of all when it ends.
+    for other in ending:
+        signal.signal(other, signal.SIG_IGN)
+    if not work.cancel_called:
+        outcome.status = 128 + number
+        end_soon(outcome.status)
+        work.cancel()
 
 
 async def _end_with_parent(work: CancelScope, parent: int) -> None:
