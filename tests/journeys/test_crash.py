@@ -50,7 +50,9 @@ async def test_a_call_with_effects_is_not_repeated_and_the_model_is_told(tmp_pat
                 ended = await host.call("send_message", session_id="s1")
     assert ended["text"] == "I had better check."
     assert [c["status"] for c in ended["steps"][0]["tool_calls"]] == ["ok", "interrupted"]
-    assert sorted(work_done(scene.home)) == ["book b", "look a"], "neither the recorded nor the open one ran again"
+    assert sorted(work_done(scene.home)) == ["book b", "look a"], (
+        "neither the recorded nor the open one ran again"
+    )
     assert b"INTERRUPTED" in scene.model.requests[-1].body
 
 
@@ -97,7 +99,10 @@ async def test_a_turn_that_kills_its_process_is_given_up(tmp_path: Path) -> None
                     deaths += not server.alive
             async with open_host(scene.home) as host:
                 ended = await host.call("send_message", session_id="s1")
-    assert (ended["stop_reason"], ended["steps"][0]["tool_calls"][0]["status"]) == ("interrupted", "interrupted")
+    assert (ended["stop_reason"], ended["steps"][0]["tool_calls"][0]["status"]) == (
+        "interrupted",
+        "interrupted",
+    )
     assert deaths == 3, "three starts found nothing new in the log"
     assert work_done(scene.home) == ["die"] * 4
 
@@ -148,7 +153,7 @@ async def test_kills_at_any_events_leave_the_log_as_if_nothing_had_been(
 async def kill_after(events: int, server: ServerProcess, home: Home) -> None:
     """Kill the server as soon as the log holds so many events."""
     with anyio.fail_after(20):
-        while len(home.kinds()) < events:  # noqa: ASYNC110 - another process writes the log
+        while len(home.kinds()) < events:
             await anyio.sleep(0.001)
     await server.kill()
 

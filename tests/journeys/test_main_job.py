@@ -1,6 +1,7 @@
 """The main job through the front door: two messages with parallel calls, in both eras, on each wire."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
@@ -23,7 +24,10 @@ from tests.support.model_server import RecordedRequest
 pytestmark = pytest.mark.anyio
 
 RULES = {
-    "first": [calls(call("look", item="a"), call("book", item="b"), text="Both at once."), says("It is done.")],
+    "first": [
+        calls(call("look", item="a"), call("book", item="b"), text="Both at once."),
+        says("It is done."),
+    ],
     "second": [calls(call("look", item="c"), call("look", item="d")), says("You said: first task.")],
 }
 
@@ -54,7 +58,7 @@ def check_requests(scene: Scene) -> None:
     """The fake model refuses what is not valid; here: each request goes on from the one before, byte for byte."""
     requests = scene.model.requests
     assert len(requests) == 4
-    for before, after in zip(requests, requests[1:], strict=False):
+    for before, after in pairwise(requests):
         assert messages(after).startswith(messages(before)), f"{messages(before)}\n{messages(after)}"
         assert frozen(after) == frozen(before)
     assert b"first task" in messages(requests[2]) and b"look a: done" in messages(requests[2])

@@ -23,6 +23,7 @@ import psutil
 from anyio.abc import Process
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client import Client
+from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.message import SessionMessage
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,6 @@ PATIENCE_SECONDS = 20.0
 
 Era = Literal["legacy", "auto"]
 Json = dict[str, Any]
-ProgressHeard = Callable[[float, float | None, str | None], Any]
 
 
 @dataclass
@@ -104,7 +104,7 @@ class ServerProcess:
             return psutil.Process(self.pid).children(recursive=True)
         return []
 
-    def signal(self, number: int) -> None:
+    def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)
 
@@ -126,7 +126,7 @@ class ServerProcess:
             TimeoutError: it did not end in time.
         """
         with anyio.fail_after(within_seconds):
-            while self._process.returncode is None:  # noqa: ASYNC110 - waits for the process alone, not for its pipes
+            while self._process.returncode is None:
                 await anyio.sleep(0.005)
         return self._process.returncode
 
@@ -201,7 +201,9 @@ async def open_server(home: Home, *arguments: str) -> AsyncGenerator[ServerProce
 
 def environment(home: Home) -> dict[str, str]:
     """What the server gets: of ours only what a program needs to start."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ
+    }
     return {**kept, "HOME": str(home.folder), "PYTHONPATH": str(ROOT), **home.environ}
 
 
@@ -216,7 +218,7 @@ async def _note_descendants(server: ServerProcess, seen: dict[int, psutil.Proces
 async def _clear_away(process: Process, descendants: Sequence[psutil.Process]) -> None:
     with suppress(ProcessLookupError):
         process.kill()
-    while process.returncode is None:  # noqa: ASYNC110 - see `ServerProcess.exit`
+    while process.returncode is None:
         await anyio.sleep(0.005)
     for child in descendants:
         with suppress(psutil.NoSuchProcess):
@@ -236,17 +238,13 @@ class Host:
         self.client = client
         self._outputs = outputs
 
-    async def call(
-        self,
-        tool: str,
-        *,
-        heard: ProgressHeard | None = None,
-        **arguments: Any,
-    ) -> Json:
+    async def call(self, tool: str, **arguments: Any) -> Json:
         """Call a published tool; its structured content, checked as every host may rely on it."""
-        callback = None if heard is None else _listener(heard)
-        result = await self.client.call_tool(tool, arguments, progress_callback=callback)
-        assert isinstance(result, types.CallToolResult)
+        return checked(tool, await self.client.call_tool(tool, arguments), self._outputs[tool])
+
+    async def call_with_progress(self, heard: ProgressFnT, tool: str, **arguments: Any) -> Json:
+        """The same for a host that asks for progress and hears of it."""
+        result = await self.client.call_tool(tool, arguments, progress_callback=heard)
         return checked(tool, result, self._outputs[tool])
 
     async def say(self, session_id: str, message: str, **arguments: Any) -> Json:
@@ -254,27 +252,21 @@ class Host:
         return await self.call("send_message", session_id=session_id, message=message, **arguments)
 
 
-def _listener(heard: ProgressHeard) -> Any:
-    async def listen(progress: float, total: float | None, message: str | None) -> None:
-        heard(progress, total, message)
-
-    return listen
-
-
 def checked(tool: str, result: types.CallToolResult, schema: Json) -> Json:
     """The structured content of a result that keeps the contract."""
-    content = result.structured_content
-    assert isinstance(content, dict), f"{tool} answered without structured content: {result}"
-    jsonschema.validate(content, schema)
+    assert isinstance(result.structured_content, dict), (
+        f"{tool} answered without structured content: {result}"
+    )
+    answer = cast(Json, result.structured_content)
+    jsonschema.validate(answer, schema)
     assert len(result.model_dump_json(by_alias=True, exclude_unset=True)) < RESULT_CHARACTERS
     text = "\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
-    answer = cast(Json, content)
     assert bool(result.is_error) == (answer["error"] is not None)
     if answer["error"] is not None:
         assert f"{answer['error']['code']}: " in text
     if answer.get("text"):
         assert text.startswith(answer["text"])
-    assert API_KEY not in text and API_KEY not in json.dumps(content)
+    assert API_KEY not in text and API_KEY not in json.dumps(answer)
     return answer
 
 
