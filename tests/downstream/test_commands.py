@@ -28,13 +28,13 @@ def test_an_absolute_path_is_taken_as_it_is() -> None:
 
 
 def test_a_path_with_a_folder_is_relative_to_the_working_directory() -> None:
-    assert _seeker({"/work/bin/run"}).find("./bin/run", env={"PATH": "/bin"}, cwd="/work") == Found(
-        "/work/bin/run"
+    assert _seeker({"/project/bin/run"}).find("./bin/run", env={"PATH": "/bin"}, cwd="/project") == Found(
+        "/project/bin/run"
     )
 
 
 def test_a_tilde_is_the_home_of_the_child() -> None:
-    assert _seeker({"/home/u/run"}).find("~/run", env={"HOME": "/home/u"}, cwd="/work") == Found(
+    assert _seeker({"/home/u/run"}).find("~/run", env={"HOME": "/home/u"}, cwd="/project") == Found(
         "/home/u/run"
     )
 
@@ -87,9 +87,11 @@ def test_on_windows_an_exe_is_started_directly() -> None:
 
 
 def test_on_windows_a_given_ending_is_kept_and_paths_are_windows_paths() -> None:
-    seeker = _seeker({r"C:\work\tools\run.bat"}, platform="win32")
+    seeker = _seeker({r"C:\project\tools\run.bat"}, platform="win32")
     env = {**_WINDOWS_ENV, "PATHEXT": ".EXE;.BAT"}
-    assert seeker.find(r"tools\run.bat", env=env, cwd=r"C:\work") == Found(r"C:\work\tools\run.bat", _CMD)
+    assert seeker.find(r"tools\run.bat", env=env, cwd=r"C:\project") == Found(
+        r"C:\project\tools\run.bat", _CMD
+    )
 
 
 def test_on_windows_the_users_own_places_are_searched() -> None:
