@@ -14,6 +14,7 @@
         ├── ApprovalNotFoundError   APPROVAL_NOT_FOUND
         ├── RecursionLimitError     RECURSION_LIMIT
         ├── StoreError              STORE_ERROR
+        ├── ServerUnavailableError  SERVER_UNAVAILABLE   a server that the config calls required is down
         ├── MissingApiKeyError      MISSING_API_KEY
         ├── UnsupportedProviderError UNSUPPORTED_PROVIDER
         ├── InternalError           INTERNAL_ERROR       a defect of ours; the log on stderr says more
@@ -118,6 +119,12 @@ class StoreError(PublicError):
     """The session store cannot be read or written."""
 
     code = "STORE_ERROR"
+
+
+class ServerUnavailableError(PublicError):
+    """A downstream server is down that the config calls required, so the turn cannot begin."""
+
+    code = "SERVER_UNAVAILABLE"
 
 
 class MissingApiKeyError(PublicError):

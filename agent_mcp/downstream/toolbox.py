@@ -94,6 +94,14 @@ class ServerToolbox:
             *self._toolset.warnings,
         )
 
+    @property
+    def missing(self) -> Sequence[str]:
+        """Servers that the config calls required and that are down, each with its reason."""
+        required = [
+            name for name, connection in self._connections.items() if connection.server.entry.required
+        ]
+        return [f"server {name} is down: {self._down[name]}" for name in required if name in self._down]
+
     def restarted(self) -> Sequence[str]:
         """Servers that this session has used and that have lost their memory since."""
         current = {

@@ -88,7 +88,11 @@ class SessionListing:
 
 
 class SessionStore(Protocol):
-    """The log of all sessions. Durable when a call returns; every method may raise `StoreError`."""
+    """The log of all sessions; every method may raise `StoreError`.
+
+    What a call has written survives any end of the process when it returns. It survives a loss of power too, but for
+    what was only learned and nobody acts on yet (replies, results): that within a fraction of a second.
+    """
 
     @property
     def owner(self) -> str:
@@ -227,6 +231,11 @@ class SessionToolbox(Toolbox, Protocol):
     @property
     def warnings(self) -> Sequence[str]:
         """Servers that are down and why; tools left out and why."""
+        ...
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """Servers that the config calls required and that are down, each with its reason."""
         ...
 
     def restarted(self) -> Sequence[str]:

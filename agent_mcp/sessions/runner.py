@@ -14,7 +14,7 @@ from agent_mcp.agent.history import close_open_calls
 from agent_mcp.agent.limits import StepLimit
 from agent_mcp.agent.loop import run_turn
 from agent_mcp.agent.ports import Toolbox
-from agent_mcp.errors import FencedError, InternalError, PublicError, StoreError
+from agent_mcp.errors import FencedError, InternalError, PublicError, ServerUnavailableError, StoreError
 from agent_mcp.sessions.events import NoteAdded, ToolsFixed, TurnEnded
 from agent_mcp.sessions.gates import (
     NOTE,
@@ -161,6 +161,10 @@ class TurnRunner:
         hub = await self._tools.open_toolbox(scope)
         if journal.steps == 0:
             await _fix_tools(journal, hub)
+            if hub.missing:
+                raise ServerUnavailableError(
+                    "; ".join(hub.missing), hint="Mend it, or take `required` from its entry."
+                )
         await run_turn(
             model=model,
             toolbox=self._gated(hub, journal, profile, watch),

@@ -725,3 +725,16 @@ async def test_messages_sent_at_the_same_moment_are_all_read(tmp_path: Path) -> 
         texts = [m.text for m in state.history if isinstance(m, UserMessage)]
     assert sorted(texts) == sorted(["first", *[f"m{n}" for n in range(10)]])
     assert state.queued_messages == 0
+
+
+async def test_a_turn_does_not_begin_without_a_server_that_is_required(tmp_path: Path) -> None:
+    tools = echo_tools()
+    tools.missing = ["server db is down: exit code 3"]
+    async with world(tmp_path, says("hello"), tools=tools) as w:
+        report = await start(w)
+        await w.service.delivered(report)
+        tools.missing = []
+        again = await w.service.send("s1", "hi", wait_seconds=10)
+    assert report.problem is not None and report.problem.code == "SERVER_UNAVAILABLE"
+    assert "exit code 3" in report.problem.message
+    assert (again.text, again.turn) == ("hello", 2)

@@ -95,6 +95,7 @@ class FunctionTools:
     functions: dict[str, Function] = field(default_factory=dict[str, Function])
     flags: dict[str, dict[str, bool]] = field(default_factory=dict[str, dict[str, bool]])
     down: list[str] = field(default_factory=list[str])
+    missing: list[str] = field(default_factory=list[str])
     restarts: list[str] = field(default_factory=list[str])
     released: list[str] = field(default_factory=list[str])
     called: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
