@@ -14,7 +14,14 @@ from agent_mcp.agent.messages import Reply, Text, ToolCall, Usage, new_call_id
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.models.anthropic import make_model
 from agent_mcp.models.target import Target as ModelTarget
-from agent_mcp.sessions.events import EventData, ModelReplied, ToolFinished, ToolStarted, TurnEnded
+from agent_mcp.sessions.events import (
+    ApprovalGiven,
+    EventData,
+    ModelReplied,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+)
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import NewSession, SessionStore
@@ -51,7 +58,7 @@ async def _appends_per_second(path: Path) -> float:
 
         async def write(session_id: str) -> None:
             for _ in range(_EVENTS_EACH):
-                await store.append(session_id, 1, [ToolFinished("call_1", (Text(_TEXT),))])
+                await store.append(session_id, 1, [ApprovalGiven("call_1", "allow", _TEXT)])
 
         started = time.perf_counter()
         async with anyio.create_task_group() as tasks:
@@ -65,13 +72,13 @@ def _inserts_per_second(path: Path) -> float:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(_SCHEMA)
-    data = json.dumps({"call_id": "call_1", "content": [{"text": _TEXT, "kind": "text"}], "is_error": False})
+    data = json.dumps({"call_id": "call_1", "decision": "allow", "reason": _TEXT})
     insert = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
     started = time.perf_counter()
     for number in range(_EVENTS_EACH):
         connection.execute("BEGIN IMMEDIATE")
         for writer in range(_WRITERS):
-            connection.execute(insert, (f"s{writer}", number, 1, "tool_result", data, time.time()))
+            connection.execute(insert, (f"s{writer}", number, 1, "approval_given", data, time.time()))
         connection.execute("COMMIT")
     seconds = time.perf_counter() - started
     connection.close()

@@ -79,6 +79,12 @@ DELETE_SESSION = "DELETE FROM sessions WHERE id = ? RETURNING id"
 DELETE_TURNS = "DELETE FROM turns WHERE session = ?"
 DELETE_EVENTS = "DELETE FROM events WHERE session = ?"
 
+FLUSHED = "PRAGMA synchronous=FULL"
+UNFLUSHED = "PRAGMA synchronous=NORMAL"
+
+# Changes nothing and yet writes a page, so that its commit has something to flush, and all before it along.
+TOUCH = "UPDATE meta SET schema_version = schema_version"
+
 # --- reading -----------------------------------------------------------------------------------------------
 
 SESSION = "SELECT id, head, config, created, updated, parent, origin, principal FROM sessions WHERE id = ?"

@@ -15,7 +15,17 @@ import anyio
 import anyio.to_thread
 
 from agent_mcp.errors import SessionNotFoundError
-from agent_mcp.sessions.events import Event, EventData, UserMessageAdded
+from agent_mcp.sessions.events import (
+    Event,
+    EventData,
+    ModelReplied,
+    NoteAdded,
+    ToolFinished,
+    ToolsFixed,
+    ToolStarted,
+    TurnDelivered,
+    UserMessageAdded,
+)
 from agent_mcp.sessions.ports import (
     Claim,
     Clock,
@@ -76,7 +86,8 @@ class SqliteStore:
         """See `SessionStore`."""
         encoded = [encode(data) for data in events]
         return await self._writer.write(
-            lambda tx: transactions.append(tx, session_id, turn, encoded, epoch=epoch)
+            lambda tx: transactions.append(tx, session_id, turn, encoded, epoch=epoch),
+            flush=any(_must_survive(data) for data in events),
         )
 
     async def read(self, session_id: str, *, after: int = 0) -> Sequence[Event]:
@@ -92,7 +103,8 @@ class SqliteStore:
     async def claim(self, session_id: str, turn: int) -> Claim | None:
         """See `SessionStore`."""
         take = partial(transactions.claim, owner=self.owner, is_alive=self._owners.is_alive)
-        return await self._writer.write(lambda tx: take(tx, session_id, turn))
+        # Who owned a turn is of no use after a loss of power, which leaves nobody alive.
+        return await self._writer.write(lambda tx: take(tx, session_id, turn), flush=False)
 
     async def end_turn(
         self, claim: Claim, events: Sequence[EventData], *, unread_after: int | None, reopen: bool = False
@@ -131,6 +143,21 @@ class SqliteStore:
 
     def _dead(self, owners: set[str]) -> set[str]:
         return {owner for owner in owners if not self._owners.is_alive(owner)}
+
+
+def _must_survive(data: EventData) -> bool:
+    """Whether somebody outside acts on this event: then it is on the disk before they hear of it.
+
+    What was only learned (a reply, a result) is followed by such an event before it has any effect; lost with the
+    power, it is asked for again, or the call counts as interrupted, as if the power had gone a moment earlier.
+    """
+    match data:
+        case ModelReplied() | ToolFinished() | ToolsFixed() | NoteAdded() | TurnDelivered():
+            return False
+        case ToolStarted(rerun=rerun):
+            return not rerun
+        case _:
+            return True
 
 
 @asynccontextmanager

@@ -1,15 +1,19 @@
 """The one thread that writes: it takes what has piled up and commits it together.
 
 A commit with `synchronous=FULL` waits for the disk, so writes that come while one is under way share the next one
-(group commit): alone a write costs one flush, a hundred at once cost little more than one together. The threads hand
-over whole batches, what one round of the event loop asked for and what one commit answered, since each wake-up costs
-as much as several writes. One bad write does not harm its batch; a failed commit fails all of it. Knows nothing of
-what is written.
+(group commit): alone a write costs one flush, a hundred at once cost little more than one together. A write that need
+not wait is committed without a flush: no end of this process can undo it, only a loss of power, and that only until
+the next flush, which takes everything before it along and comes within `FLUSH_SECONDS`. The threads hand over whole
+batches, what one round of the event loop asked for and what one commit answered, since each wake-up costs as much as
+several writes. One bad write does not harm its batch; a failed commit fails all of it. Knows nothing of what is
+written.
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +24,18 @@ import anyio
 import anyio.to_thread
 
 from agent_mcp.sessions.events import Event
+from agent_mcp.store import queries
 from agent_mcp.store.faults import closed_error, store_error
 from agent_mcp.store.transactions import Transaction
 
+log = logging.getLogger(__name__)
+
 MAX_BATCH = 256
 """No more is added to a batch of this size: the flush is a small part of it by then."""
+
+FLUSH_SECONDS = 0.05
+"""How long a commit may lie in the system's memory before it is on the disk. Longer than a quick step, so that one
+flush serves the step's reply and results; too short to lose much by."""
 
 _T = TypeVar("_T")
 
@@ -37,6 +48,7 @@ OnStored = Callable[[str, Sequence[Event]], None]
 class _Pending(NamedTuple):
     operation: Operation[Any]
     future: asyncio.Future[Any]
+    flush: bool
 
 
 class _Outcome(NamedTuple):
@@ -59,7 +71,7 @@ class _BrokenBatch(Exception):
 
 
 class Writer:
-    """Runs operations in the order given, each in a transaction that is durable before its result is told."""
+    """Runs operations in the order given, each in a transaction that is committed before its result is told."""
 
     def __init__(
         self, connection: sqlite3.Connection, *, path: Path, now: Callable[[], float], on_stored: OnStored
@@ -72,12 +84,15 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._asked: list[_Pending] = []
         self._queue: SimpleQueue[list[_Pending] | None] = SimpleQueue()
+        self._flush_at: float | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="agent-mcp store", daemon=True)
         self._thread.start()
 
-    def write(self, operation: Operation[_T]) -> Awaitable[_T]:
-        """The operation's result, to be awaited, once it is on disk. A cancelled caller does not undo it.
+    def write(self, operation: Operation[_T], *, flush: bool = True) -> Awaitable[_T]:
+        """The operation's result, to be awaited, once it is committed, and with `flush` on the disk.
+
+        A cancelled caller does not undo it.
 
         Raises:
             StoreError: the database refused, or the writer is closed.
@@ -87,7 +102,7 @@ class Writer:
         future: asyncio.Future[_T] = self._loop.create_future()
         if not self._asked:
             self._loop.call_soon(self._hand_over)
-        self._asked.append(_Pending(operation, future))
+        self._asked.append(_Pending(operation, future, flush))
         return future
 
     async def aclose(self) -> None:
@@ -110,14 +125,16 @@ class Writer:
             batch, open_for_more = self._next_batch()
             for commit in self._commit(batch) if batch else ():
                 self._loop.call_soon_threadsafe(self._tell, commit)
+            if self._must_flush(at_the_end=not open_for_more):
+                self._flush()
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[_Pending], bool]:
-        """What waits now, at least one; False when it is the last."""
+        """What waits now, at least one if no flush is due before; False when it is the last."""
         batch: list[_Pending] = []
         while len(batch) < MAX_BATCH:
             try:
-                asked = self._queue.get(block=not batch)
+                asked = self._queue.get(block=not batch, timeout=self._seconds_to_flush())
             except Empty:
                 break
             if asked is None:
@@ -139,7 +156,8 @@ class Writer:
 
     def _commit_together(self, batch: Sequence[_Pending]) -> _Commit:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        flush = any(pending.flush for pending in batch)
+        self._begin(flush=flush)
         transaction = Transaction(connection, self._now())
         outcomes: list[_Outcome] = []
         for pending in batch:
@@ -152,7 +170,37 @@ class Writer:
                 raise _BrokenBatch(outcome)
             outcomes.append(outcome)
         connection.execute("COMMIT")
+        self._note_commit(flushed=flush)
         return _Commit(outcomes, transaction.stored)
+
+    def _begin(self, *, flush: bool) -> None:
+        # In WAL mode NORMAL leaves out the flush and nothing else: https://www.sqlite.org/pragma.html#pragma_synchronous
+        self._connection.execute(queries.FLUSHED if flush else queries.UNFLUSHED)
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _note_commit(self, *, flushed: bool) -> None:
+        if flushed:
+            self._flush_at = None
+        elif self._flush_at is None:
+            self._flush_at = time.monotonic() + FLUSH_SECONDS
+
+    def _seconds_to_flush(self) -> float | None:
+        return None if self._flush_at is None else max(0.0, self._flush_at - time.monotonic())
+
+    def _must_flush(self, *, at_the_end: bool) -> bool:
+        return self._flush_at is not None and (at_the_end or time.monotonic() >= self._flush_at)
+
+    def _flush(self) -> None:
+        """Everything that was committed so far to the disk."""
+        try:
+            self._begin(flush=True)
+            self._connection.execute(queries.TOUCH)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._rollback()
+            log.warning("%s", store_error(self._path, error))
+        # A disk that refuses is not asked again and again: the next commit tells its caller.
+        self._flush_at = None
 
     def _run(self, pending: _Pending, transaction: Transaction) -> _Outcome:
         try:

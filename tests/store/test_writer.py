@@ -16,7 +16,7 @@ from agent_mcp.errors import AgentMcpError, FencedError, StoreError
 from agent_mcp.sessions.events import Event, NoteAdded
 from agent_mcp.sessions.ports import NewSession
 from agent_mcp.sessions.profile import Profile
-from agent_mcp.store import connect, transactions
+from agent_mcp.store import connect, queries, transactions
 from agent_mcp.store.codec import encode
 from agent_mcp.store.transactions import Transaction
 from agent_mcp.store.writer import Operation, Writer
@@ -203,3 +203,43 @@ async def test_a_cancelled_caller_does_not_stop_the_write(path: Path) -> None:
             group.cancel_scope.cancel()
         assert (await writer.write(note("b")))[0].seq == 2
     assert texts(path) == ["a", "b"]
+
+
+async def test_only_a_commit_that_must_be_on_the_disk_waits_for_it(path: Path) -> None:
+    async with open_writer(path) as writer:
+        normal, full = 1, 2
+        assert await writer.write(flush_level, flush=False) == normal
+        assert await writer.write(flush_level) == full
+
+
+async def test_a_batch_waits_for_the_disk_if_one_of_its_writes_must(path: Path) -> None:
+    async with open_writer(path) as writer:
+        quick, slow = writer.write(flush_level, flush=False), writer.write(flush_level)
+        assert await quick == await slow
+
+
+def flush_level(tx: Transaction) -> int:
+    """https://www.sqlite.org/pragma.html#pragma_synchronous"""
+    return tx.connection.execute("PRAGMA synchronous").fetchone()[0]
+
+
+async def test_what_was_not_flushed_is_so_soon_after(path: Path) -> None:
+    statements: list[str] = []
+    async with open_writer(path) as writer:
+        await writer.write(lambda tx: tx.connection.set_trace_callback(statements.append), flush=False)
+        with anyio.fail_after(5):
+            while statements[-1:] != ["COMMIT"] or queries.FLUSHED not in statements:
+                await anyio.sleep(0.01)
+        await writer.write(note("after"), flush=False)
+    assert statements.count(queries.FLUSHED) == 2  # the second at the end
+
+
+async def test_a_late_flush_that_fails_is_logged_and_the_writer_lives_on(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_writer(path) as writer:
+        await writer.write(lambda tx: tx.run("DROP TABLE meta", ()), flush=False)
+        with anyio.fail_after(5):
+            while "no such table: meta" not in caplog.text:
+                await anyio.sleep(0.01)
+        assert (await writer.write(note("a")))[0].seq == 1
