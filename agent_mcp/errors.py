@@ -67,6 +67,11 @@ class SessionNotFoundError(PublicError):
     code = "SESSION_NOT_FOUND"
 
 
+def session_not_found(session_id: str) -> SessionNotFoundError:
+    """The same for an unknown session and for somebody else's."""
+    return SessionNotFoundError(f"no session {session_id}", hint="list_sessions shows the sessions there are")
+
+
 class SessionExistsError(PublicError):
     """start_session named an id that exists with other arguments."""
 

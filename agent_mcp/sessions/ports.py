@@ -190,10 +190,10 @@ class SessionStore(Protocol):
         ...
 
     async def list(
-        self, *, query: str = "", limit: int, before: tuple[float, str] | None = None
+        self, *, principal: str = "", query: str = "", limit: int, before: tuple[float, str] | None = None
     ) -> Sequence[SessionListing]:
-        """Sessions by last update, newest first; `query` is sought in id, agent and title; `before` is the
-        (`updated_at`, `id`) of the last line of the page before."""
+        """A principal's sessions by last update, newest first; `query` is sought in id, agent and title; `before` is
+        the (`updated_at`, `id`) of the last line of the page before."""
         ...
 
     async def delete(self, session_id: str) -> None:

@@ -5,6 +5,7 @@ go away without the turn noticing. Knows no host and no protocol.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +18,7 @@ from agent_mcp.errors import (
     SessionBusyError,
     SessionExistsError,
     SessionNotFoundError,
+    session_not_found,
 )
 from agent_mcp.sessions.events import (
     ApprovalGiven,
@@ -101,6 +103,13 @@ class SessionService:
         self._clock = clock
         self._limits = limits or ServiceLimits()
         self._reported: dict[str, int] = {}
+        self._principal = ""
+
+    def for_principal(self, principal: str) -> "SessionService":
+        """The same service as somebody else: every session is its principal's alone, and nobody else's exists."""
+        service = copy(self)
+        service._principal = principal
+        return service
 
     async def start(
         self,
@@ -124,7 +133,9 @@ class SessionService:
         profile = await self._profile(request)
         await self._check_room(request.message)
         session_id = session_id or new_session_id()
-        session = NewSession(id=session_id, profile=profile, origin=request.fingerprint)
+        session = NewSession(
+            id=session_id, profile=profile, origin=request.fingerprint, principal=self._principal
+        )
         await self._store.create(session, message=request.message)
         if request.message is None:
             return await self._report(await self._logs.state(session_id), None)
@@ -233,7 +244,7 @@ class SessionService:
         found: list[tuple[SessionListing, SessionStatus]] = []
         before = read_cursor(cursor)
         while len(found) <= limit:
-            lines = await self._store.list(query=query, limit=limit + 1, before=before)
+            lines = await self._store.list(principal=self._principal, query=query, limit=limit + 1, before=before)
             for line in lines:
                 line_status = await self._status(line)
                 if status in (None, line_status):
@@ -257,13 +268,16 @@ class SessionService:
         if session_id is None:
             return None
         try:
-            return await self._store.get(session_id)
+            return await self._record(session_id)
         except SessionNotFoundError:
             return None
 
     async def _record(self, session_id: str) -> SessionRecord:
         check_session_id(session_id)
-        return await self._store.get(session_id)
+        record = await self._store.get(session_id)
+        if record.principal != self._principal:
+            raise session_not_found(session_id)
+        return record
 
     async def _start_again(
         self, known: SessionRecord, request: StartRequest, wait_seconds: float, watcher: Watcher | None

@@ -14,8 +14,10 @@ from agent_mcp.sessions.log import CallState, SessionState, StepState
 Detail = Literal["steps", "full"]
 Entry = dict[str, Any]
 
-CHUNK_CHARACTERS = 8_000
-"""The longest text in one entry of a transcript."""
+CHUNK_CHARACTERS = 6_000
+"""The longest text in one entry of a transcript, as JSON, where a character may take six."""
+CALLS_IN_ENTRY = 8
+"""So many of a step's calls stand in one entry; further ones go on in entries of the type `continued`."""
 LINE_CHARACTERS = 160
 """What `arguments` and results are cut to where only a line is wanted."""
 
@@ -43,17 +45,21 @@ def _step_entries(step: StepState, detail: Detail) -> Iterator[Entry]:
     calls = [call_view(call, whole=detail == "full") for call in step.calls]
     head: Entry = {"type": "step", "step_number": step.number, "turn": step.turn}
     first, *rest = _split(head, "text", step.reply.text)
-    yield {**first, "tool_calls": [] if detail == "full" else calls}
+    yield {**first, "tool_calls": [] if detail == "full" else calls[:CALLS_IN_ENTRY]}
     yield from rest
     if detail == "full":
         for call, view in zip(step.calls, calls, strict=True):
             yield from _call_entries(call, view)
+    else:
+        for start in range(CALLS_IN_ENTRY, len(calls), CALLS_IN_ENTRY):
+            yield {"type": "continued", "tool_calls": calls[start : start + CALLS_IN_ENTRY]}
 
 
 def _call_entries(call: CallState, view: Entry) -> Iterator[Entry]:
     arguments = json.dumps(view["arguments"], ensure_ascii=False)
     head: Entry = {"type": "tool_call", **view}
-    if len(arguments) <= CHUNK_CHARACTERS:
+    # Measured as text within JSON, which is how the readable form of a result carries them.
+    if _json_length(arguments) <= CHUNK_CHARACTERS:
         yield head
     else:
         yield from _split({**head, "arguments": None}, "arguments_json", arguments)
@@ -73,9 +79,13 @@ def _end_entry(state: SessionState, step: StepState) -> Iterator[Entry]:
 
 
 def _split(head: Entry, key: str, text: str) -> Iterator[Entry]:
-    yield {**head, key: text[:CHUNK_CHARACTERS]}
-    for start in range(CHUNK_CHARACTERS, len(text), CHUNK_CHARACTERS):
-        yield {"type": "continued", key: text[start : start + CHUNK_CHARACTERS]}
+    piece = cut_to_json(text, CHUNK_CHARACTERS)
+    yield {**head, key: piece}
+    start = len(piece)
+    while start < len(text):
+        piece = cut_to_json(text[start : start + CHUNK_CHARACTERS], CHUNK_CHARACTERS)
+        start += len(piece)
+        yield {"type": "continued", key: piece}
 
 
 def call_view(call: CallState, *, whole: bool) -> Entry:
@@ -112,6 +122,18 @@ def cut(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
+def cut_to_json(text: str, characters: int) -> str:
+    """The longest beginning, more or less, that is at most `characters` (6 or more) long as a JSON string."""
+    piece = text[:characters]
+    while (length := _json_length(piece)) > characters:
+        piece = piece[: len(piece) * characters // length]
+    return piece
+
+
+def _json_length(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False)) - 2
+
+
 def page(
     all_entries: Sequence[Entry], *, offset: int, limit: int, characters: int
 ) -> tuple[list[Entry], int | None]:
@@ -142,6 +164,8 @@ def _markdown(entry: Entry) -> str:
         case "step":
             calls = "".join(f"\n- {_call_line(call)}" for call in entry["tool_calls"])
             return f"**Step {entry['step_number']}** (turn {entry['turn']}): {entry['text']}{calls}"
+        case "continued" if "tool_calls" in entry:
+            return "\n".join(f"- {_call_line(call)}" for call in entry["tool_calls"])
         case "tool_call":
             return f"- {_call_line(entry)}"
         case "tool_result":

@@ -109,7 +109,8 @@ LISTING = """
 WITH page AS (
     SELECT id, json_extract(config, '$.agent') AS agent, created, updated
     FROM sessions AS s
-    WHERE (:query = '' OR instr(casefold(id || char(10) || json_extract(config, '$.agent') || char(10) || title((
+    WHERE principal = :principal
+        AND (:query = '' OR instr(casefold(id || char(10) || json_extract(config, '$.agent') || char(10) || title((
             SELECT substr(json_extract(data, '$.text'), 1, 400) FROM events
             WHERE session = s.id AND kind = 'user_message' ORDER BY seq LIMIT 1))), :query))
         AND (:before_at IS NULL OR (updated, id) < (:before_at, :before_id))

@@ -56,11 +56,12 @@ class Reader:
         return await self._in_thread(lambda connection: _events(connection, session_id, after))
 
     async def listing(
-        self, *, query: str, limit: int, before: tuple[float, str] | None
+        self, *, principal: str, query: str, limit: int, before: tuple[float, str] | None
     ) -> Sequence[SessionListing]:
-        """A page of sessions, by last update, newest first."""
+        """A page of a principal's sessions, by last update, newest first."""
         before_at, before_id = before or (None, None)
         parameters = {
+            "principal": principal,
             "query": _fold(clean(query)).casefold(),
             "limit": limit,
             "before_at": before_at,

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from agent_mcp.errors import SessionNotFoundError
+from agent_mcp.errors import session_not_found
 from agent_mcp.sessions.events import (
     Event,
     EventData,
@@ -70,9 +70,7 @@ class SqliteStore:
         """See `SessionStore`."""
         record = self._reader.session(session_id)
         if record is None:
-            raise SessionNotFoundError(
-                f"no session {session_id}", hint="list_sessions shows the sessions there are"
-            )
+            raise session_not_found(session_id)
         return record
 
     async def submit(self, session_id: str, message: str) -> Submitted:
@@ -131,10 +129,10 @@ class SqliteStore:
         return self._reader.count_unfinished()
 
     async def list(
-        self, *, query: str = "", limit: int, before: tuple[float, str] | None = None
+        self, *, principal: str = "", query: str = "", limit: int, before: tuple[float, str] | None = None
     ) -> Sequence[SessionListing]:
         """See `SessionStore`."""
-        return await self._reader.listing(query=query, limit=limit, before=before)
+        return await self._reader.listing(principal=principal, query=query, limit=limit, before=before)
 
     async def delete(self, session_id: str) -> None:
         """See `SessionStore`."""

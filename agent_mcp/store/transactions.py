@@ -14,7 +14,6 @@ from agent_mcp.errors import (
     SessionBusyError,
     SessionClosedError,
     SessionExistsError,
-    SessionNotFoundError,
 )
 from agent_mcp.sessions.events import Event, ModelReplied
 from agent_mcp.sessions.ports import Claim, NewSession, Submitted
@@ -73,7 +72,7 @@ def submit(tx: Transaction, session_id: str, message: Encoded) -> Submitted:
     """Resent, joined or a new turn: decided where no other writer can come between."""
     state = tx.row(queries.SUBMIT_STATE, (session_id,))
     if state is None:
-        raise _not_found(session_id)
+        raise session_not_found(session_id)
     closed, turn, status, delivered, newest = state
     if closed:
         raise SessionClosedError(f"session {session_id} is closed", hint="start a new one, or fork this one")
@@ -133,7 +132,7 @@ def end_turn(
 def seize(tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded]) -> bool:
     """The end of a turn whoever runs it: its owner's epoch is over from here on."""
     if tx.row(queries.HEAD, (session_id,)) is None:
-        raise _not_found(session_id)
+        raise session_not_found(session_id)
     if tx.row(queries.IS_UNFINISHED, (session_id, turn)) is None:
         return False
     _bump_epoch(tx, session_id)
@@ -144,7 +143,7 @@ def seize(tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded]
 def delete(tx: Transaction, session_id: str, *, is_alive: IsAlive) -> None:
     """The session, its turns and its log, unless a living process is at work on it."""
     if tx.row(queries.HEAD, (session_id,)) is None:
-        raise _not_found(session_id)
+        raise session_not_found(session_id)
     running = tx.row(queries.RUNNING_OWNERS, (session_id,))
     if running is not None and is_alive(running[0]):
         raise SessionBusyError(f"a turn of session {session_id} is running", hint="cancel it first")
@@ -186,7 +185,7 @@ def _advance(tx: Transaction, session_id: str, count: int, epoch: int | None) ->
     if row is not None:
         return row[0]
     if epoch is None or tx.row(queries.HEAD, (session_id,)) is None:
-        raise _not_found(session_id)
+        raise session_not_found(session_id)
     raise FencedError(f"epoch {epoch} of session {session_id} is over")
 
 
@@ -194,7 +193,7 @@ def _bump_epoch(tx: Transaction, session_id: str) -> tuple[int, int]:
     """Ends the epoch of whoever held it; returns the new one and the log's head."""
     row = tx.row(queries.BUMP_EPOCH, (session_id,))
     if row is None:
-        raise _not_found(session_id)
+        raise session_not_found(session_id)
     return row[0], row[1]
 
 
@@ -211,6 +210,3 @@ def _count_unread(tx: Transaction, session_id: str) -> int:
 def _has_message_after(tx: Transaction, session_id: str, seq: int) -> bool:
     return tx.row(queries.HAS_MESSAGE_AFTER, (session_id, seq)) is not None
 
-
-def _not_found(session_id: str) -> SessionNotFoundError:
-    return SessionNotFoundError(f"no session {session_id}", hint="list_sessions shows the sessions there are")

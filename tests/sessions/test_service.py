@@ -738,3 +738,28 @@ async def test_a_turn_does_not_begin_without_a_server_that_is_required(tmp_path:
     assert report.problem is not None and report.problem.code == "SERVER_UNAVAILABLE"
     assert "exit code 3" in report.problem.message
     assert (again.text, again.turn) == ("hello", 2)
+
+
+async def test_nobody_can_see_or_touch_anothers_session(tmp_path: Path) -> None:
+    async with world(tmp_path, says("secret")) as w:
+        ada, bob = w.service.for_principal("ada"), w.service.for_principal("bob")
+        await ada.start(StartRequest(message="hi"), session_id="s1", wait_seconds=10)
+        with pytest.raises(SessionNotFoundError) as unknown:
+            await bob.summary("nope")
+        for other in (bob, w.service):
+            for touch in (other.summary, other.cancel, other.close):
+                with pytest.raises(SessionNotFoundError) as foreign:
+                    await touch("s1")
+                assert foreign.value.message == unknown.value.message.replace("nope", "s1")
+            with pytest.raises(SessionNotFoundError):
+                await other.send("s1", "tell me", wait_seconds=0)
+            with pytest.raises(SessionNotFoundError):
+                await other.approve("s1", "call_x", "allow", wait_seconds=0)
+            with pytest.raises(SessionNotFoundError):
+                await other.fork("s1", at_step=None)
+            listed = await other.list(status=None, query="", limit=10, cursor=None)
+            assert list(listed.sessions) == []
+        mine = await ada.list(status=None, query="", limit=10, cursor=None)
+        fork = await ada.fork("s1", at_step=None)
+        assert (await ada.summary(fork.session_id)).record.principal == "ada"
+    assert [line.id for line, _ in mine.sessions] == ["s1"]
