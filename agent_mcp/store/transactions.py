@@ -14,6 +14,7 @@ from agent_mcp.errors import (
     SessionBusyError,
     SessionClosedError,
     SessionExistsError,
+    session_not_found,
 )
 from agent_mcp.sessions.events import Event, ModelReplied
 from agent_mcp.sessions.ports import Claim, NewSession, Submitted
