@@ -14,10 +14,11 @@ from mcp_types import CallToolResult, TextContent
 from agent_mcp.agent.messages import Usage
 from agent_mcp.errors import PublicError
 from agent_mcp.sessions.log import CallState, SessionStatus, StepState
-from agent_mcp.sessions.ports import ServerStatus
+from agent_mcp.sessions.paging import write_cursor
+from agent_mcp.sessions.ports import ServerStatus, SessionListing
 from agent_mcp.sessions.reports import Problem, SessionSummary, TurnReport
 from agent_mcp.sessions.service import SessionPage
-from agent_mcp.sessions.transcript import Detail, Entry, as_markdown, call_view, cut, entries, page
+from agent_mcp.sessions.transcript import Entry, as_markdown, call_view, cut, cut_to_json, entries, page
 
 RESULT_CHARACTERS = 32_000
 """A result as JSON is shorter than this."""
@@ -28,6 +29,8 @@ APPROVALS_CHARACTERS = 8_000
 """Room for the whole arguments of waiting calls, once in each channel."""
 SUMMARY_PAGE_CHARACTERS = 11_000
 """Room for a page of a transcript, once in each channel."""
+SERVERS_CHARACTERS = 4_000
+"""Room in a summary for what is wrong with all its servers."""
 
 Json = dict[str, Any]
 
@@ -239,7 +242,7 @@ def timestamp(seconds: float) -> str:
 
 def summary_result(summary: SessionSummary, *, detail: str, offset: int, limit: int) -> CallToolResult:
     """What `summary` returns."""
-    record = summary.record
+    record, servers = summary.record, summary.servers[:50]
     content: Json = {
         "session_id": record.id,
         "agent": record.profile.agent,
@@ -254,34 +257,36 @@ def summary_result(summary: SessionSummary, *, detail: str, offset: int, limit: 
         "is_complete": summary.is_complete,
         "max_steps": record.profile.max_steps,
         "usage": usage_view(summary.usage),
-        "servers": [_server(server) for server in summary.servers[:50]],
+        "servers": [_server(server, min(200, SERVERS_CHARACTERS // len(servers))) for server in servers],
         "created_at": timestamp(record.created_at),
         "updated_at": timestamp(summary.updated_at),
         "forked_from": record.forked_from,
-        "last_text": cut(summary.last_text, 2_000),
+        "last_text": cut_to_json(summary.last_text, 2_000),
         "error": _error(summary.problem),
     }
-    text = _summary_text(content)
     if detail == "steps" or detail == "full":
-        shown, after = _page(summary, detail, offset, limit)
-        content |= {"transcript": shown, "next_offset": after}
+        return _with_transcript(content, entries(summary.state, detail), offset, limit)
+    return _result(content, _summary_text(content))
+
+
+def _with_transcript(content: Json, every: Sequence[Entry], offset: int, limit: int) -> CallToolResult:
+    """The summary with as long a page of the transcript as fits beside its figures, in both channels."""
+    while True:
+        shown, after = page(every, offset=offset, limit=limit, characters=SUMMARY_PAGE_CHARACTERS)
         more = f"\n\n[more: summary with offset {after}]" if after is not None else ""
-        text += f"\n\n{as_markdown(shown)}{more}"
-    return _result(content, text)
+        text = f"{_summary_text(content)}\n\n{as_markdown(shown)}{more}"
+        result = _result({**content, "transcript": shown, "next_offset": after}, text)
+        if _size(result) < RESULT_CHARACTERS or len(shown) <= 1:
+            return result
+        limit = len(shown) // 2
 
 
-def _page(summary: SessionSummary, detail: Detail, offset: int, limit: int) -> tuple[list[Entry], int | None]:
-    every = entries(summary.state, detail)
-    room = SUMMARY_PAGE_CHARACTERS
-    return page(every, offset=offset, limit=limit, characters=room)
-
-
-def _server(server: ServerStatus) -> Json:
+def _server(server: ServerStatus, error_characters: int) -> Json:
     return {
         "name": server.name,
         "connected": server.connected,
         "tools": server.tools,
-        "error": cut(server.error, 200) if server.error else None,
+        "error": cut(server.error, error_characters) if server.error else None,
     }
 
 
@@ -300,7 +305,18 @@ def _summary_text(content: Json) -> str:
 
 
 def sessions_result(found: SessionPage) -> CallToolResult:
-    """What `list_sessions` returns."""
+    """What `list_sessions` returns: the page, or as much of it as fits."""
+    shown = found.sessions
+    result = _sessions_result(shown, found.next_cursor)
+    while _size(result) >= RESULT_CHARACTERS:
+        shown = shown[: len(shown) * 9 // 10]
+        result = _sessions_result(shown, write_cursor(shown[-1][0]))
+    return result
+
+
+def _sessions_result(
+    shown: Sequence[tuple[SessionListing, SessionStatus]], next_cursor: str | None
+) -> CallToolResult:
     sessions = [
         {
             "session_id": line.id,
@@ -310,11 +326,11 @@ def sessions_result(found: SessionPage) -> CallToolResult:
             "title": line.title,
             "updated_at": timestamp(line.updated_at),
         }
-        for line, status in found.sessions
+        for line, status in shown
     ]
     lines = [
         f"{one['session_id']}  {one['status']}  {one['turns']} turns  {one['updated_at']}  {one['title']}"
         for one in sessions
     ]
-    content = {"sessions": sessions, "next_cursor": found.next_cursor, "error": None}
+    content = {"sessions": sessions, "next_cursor": next_cursor, "error": None}
     return _result(content, "\n".join(lines) or "No sessions.")

@@ -254,10 +254,8 @@ class Host:
 
 def checked(tool: str, result: types.CallToolResult, schema: Json) -> Json:
     """The structured content of a result that keeps the contract."""
-    assert isinstance(result.structured_content, dict), (
-        f"{tool} answered without structured content: {result}"
-    )
-    answer = cast(Json, result.structured_content)
+    answer = cast("Json | None", result.structured_content)
+    assert answer is not None, f"{tool} answered without structured content: {result}"
     jsonschema.validate(answer, schema)
     assert len(result.model_dump_json(by_alias=True, exclude_unset=True)) < RESULT_CHARACTERS
     text = "\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
