@@ -127,7 +127,7 @@ class SessionStore(Protocol):
         Raises:
             SessionNotFoundError: no session has this id.
             SessionClosedError: it was closed.
-            SessionBusyError: more than 20 messages wait that the model has not read.
+            SessionBusyError: 20 messages have joined the turn already that the model has not read.
         """
         ...
 

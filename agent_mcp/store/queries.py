@@ -36,13 +36,9 @@ WHERE s.id = ?
 
 NEWEST_REPLY = "SELECT data FROM events WHERE session = ? AND kind = 'model_reply' ORDER BY seq DESC LIMIT 1"
 
-# Messages after :read that no cancel has swept away.
-COUNT_UNREAD = """
-SELECT count(*) FROM events
-WHERE session = :session AND kind = 'user_message' AND seq > max(:read, (
-    SELECT coalesce(max(seq), 0) FROM events
-    WHERE session = :session AND kind = 'turn_ended' AND json_extract(data, '$.stop_reason') = 'cancelled'))
-"""
+LAST_END = "SELECT coalesce(max(seq), 0) FROM events WHERE session = ? AND kind = 'turn_ended'"
+
+COUNT_MESSAGES_AFTER = "SELECT count(*) FROM events WHERE session = ? AND kind = 'user_message' AND seq > ?"
 
 HAS_MESSAGE_AFTER = "SELECT 1 FROM events WHERE session = ? AND kind = 'user_message' AND seq > ? LIMIT 1"
 

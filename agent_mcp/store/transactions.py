@@ -83,7 +83,7 @@ def submit(tx: Transaction, session_id: str, message: Encoded) -> Submitted:
         return Submitted(turn, "resent")
     if status == "done":
         return _open_turn(tx, session_id, turn + 1, message)
-    if _count_unread(tx, session_id) >= MAX_WAITING_MESSAGES:
+    if _count_held(tx, session_id) >= MAX_WAITING_MESSAGES:
         problem = f"{MAX_WAITING_MESSAGES} messages already wait for the model in session {session_id}"
         raise SessionBusyError(problem, hint="wait until the turn has gone on, or cancel it")
     _append(tx, session_id, [(turn, message)])
@@ -198,16 +198,17 @@ def _bump_epoch(tx: Transaction, session_id: str) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _count_unread(tx: Transaction, session_id: str) -> int:
-    """Messages that the model had not been shown at its newest reply, without those that a cancel dropped."""
+def _count_held(tx: Transaction, session_id: str) -> int:
+    """Messages that joined the newest turn and that the model had not been shown at its newest reply."""
     newest = tx.row(queries.NEWEST_REPLY, (session_id,))
     # Decoded here and not by json_extract: tool arguments may hold NaN, which SQLite calls malformed.
     reply = None if newest is None else decode("model_reply", newest[0])
     read = reply.read if isinstance(reply, ModelReplied) else 0
-    counted = tx.row(queries.COUNT_UNREAD, {"session": session_id, "read": read})
-    return 0 if counted is None else counted[0]
+    [ended] = tx.row(queries.LAST_END, (session_id,)) or [0]
+    [unread] = tx.row(queries.COUNT_MESSAGES_AFTER, (session_id, max(read, ended))) or [0]
+    # Until its first reply the message that opened the turn is unread too, and it is not a held one.
+    return unread if read > ended else unread - 1
 
 
 def _has_message_after(tx: Transaction, session_id: str, seq: int) -> bool:
     return tx.row(queries.HAS_MESSAGE_AFTER, (session_id, seq)) is not None
-

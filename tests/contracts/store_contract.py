@@ -399,14 +399,14 @@ class Messages:
         with pytest.raises(SessionClosedError, match="s1"):
             await store.submit("s1", "hello")
 
-    async def test_the_twenty_first_unread_message_is_refused(self, store: SessionStore) -> None:
-        await store.create(session("s1"), message="0")
+    async def test_the_twenty_first_held_message_is_refused(self, store: SessionStore) -> None:
+        await store.create(session("s1"), message="the one that opens the turn")
         claim = await claimed(store, "s1")
-        for number in range(1, 20):
+        for number in range(20):
             await store.submit("s1", str(number))
         with pytest.raises(SessionBusyError, match="20 messages"):
             await store.submit("s1", "one more")
-        await store.append("s1", 1, [replied(read=5)], epoch=claim.epoch)
+        await store.append("s1", 1, [replied(read=6)], epoch=claim.epoch)
         for number in range(5):
             assert (await store.submit("s1", f"again {number}")).outcome == "joined"
         with pytest.raises(SessionBusyError):
@@ -418,7 +418,10 @@ class Messages:
             await store.submit("s1", str(number))
         await store.seize("s1", 1, [TurnEnded("cancelled")])
         assert (await store.submit("s1", "new")).outcome == "new"
-        assert (await store.submit("s1", "more")).outcome == "joined"
+        for number in range(20):
+            assert (await store.submit("s1", f"more {number}")).outcome == "joined"
+        with pytest.raises(SessionBusyError):
+            await store.submit("s1", "one more")
 
     @pytest.mark.parametrize("attempt", range(3))
     async def test_a_message_falls_into_exactly_one_turn_however_close_to_its_end(
@@ -475,7 +478,9 @@ class Turns:
             assert await other.unfinished() == []
         assert await store.count_unfinished() == 1
 
-    async def test_a_process_may_claim_its_own_turn_anew_which_ends_its_first_claim(self, store: SessionStore) -> None:
+    async def test_a_process_may_claim_its_own_turn_anew_which_ends_its_first_claim(
+        self, store: SessionStore
+    ) -> None:
         await store.create(session("s1"), message="hello")
         first = await claimed(store, "s1")
         assert [ref.session_id for ref in await store.unfinished()] == ["s1"]

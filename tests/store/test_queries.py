@@ -14,7 +14,8 @@ from tests.store.conftest import make_database
     [
         (queries.SUBMIT_STATE, ("s",)),
         (queries.NEWEST_REPLY, ("s",)),
-        (queries.COUNT_UNREAD, {"session": "s", "read": 0}),
+        (queries.LAST_END, ("s",)),
+        (queries.COUNT_MESSAGES_AFTER, ("s", 0)),
         (queries.HAS_MESSAGE_AFTER, ("s", 0)),
         (queries.CLAIM_STATE, ("s", 1)),
         (queries.HOLDS_CLAIM, ("s", 1, 1)),
