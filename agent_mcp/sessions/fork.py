@@ -1,5 +1,6 @@
 """A fork's past: the finished steps of another session, as events of a new one."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -89,7 +90,7 @@ class _Copy:
 
     def _reply(self, reply: ModelReplied) -> ModelReplied:
         # What the model had read is told by event numbers, and those are new.
-        read = sum(old <= reply.read for old in self._old_seqs)
+        read = bisect_right(self._old_seqs, reply.read)
         parts = tuple(self._renamed(part) if isinstance(part, ToolCall) else part for part in reply.parts)
         return replace(reply, parts=parts, read=read)
 
