@@ -5,6 +5,7 @@ the record that the call is about to be sent, and what a crash left open of it; 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from math import ceil
 
 import anyio
 
@@ -56,7 +57,9 @@ class FixedTools(Gate):
         return self._journal.state.tools or ()
 
     async def call(self, call: ToolCall) -> ToolResult:
-        """Passed on."""
+        """Passed on, but for a tool that came after the list was fixed: no rule has been asked about it."""
+        if self._tool(call) is None and any(tool.name == call.name for tool in self._inner.tools):
+            return ToolResult.failure(call, "TOOL_NOT_FOUND", f"there is no tool {call.name}.")
         return await self._inner.call(call)
 
 
@@ -80,11 +83,12 @@ class TimedTools(Gate):
         if limit is None:
             return await self._inner.call(call)
         # A budget of time is hard: it ends a call that would outlast it.
-        with anyio.move_on_after(max(0.0, limit - self._journal.state.seconds)):
+        left = max(0.0, limit - self._journal.state.seconds)
+        with anyio.move_on_after(left):
             return await self._inner.call(call)
-        return ToolResult.failure(
-            call, "INTERRUPTED", "the budget of time ran out during the call; it may have taken effect."
-        )
+        reason = "the budget of time ran out during the call; it may have taken effect."
+        # What it took counts: the budget is used up now, and must be seen to be.
+        return ToolResult.failure(call, "INTERRUPTED", reason, duration_ms=ceil(left * 1000))
 
 
 class ApprovedTools(Gate):

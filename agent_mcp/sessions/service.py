@@ -136,7 +136,13 @@ class SessionService:
         session = NewSession(
             id=session_id, profile=profile, origin=request.fingerprint, principal=self._principal
         )
-        await self._store.create(session, message=request.message)
+        try:
+            await self._store.create(session, message=request.message)
+        except SessionExistsError:
+            # The same call sent twice at once: the other one was quicker.
+            return await self._start_again(await self._record(session_id), request, wait_seconds, watcher)
+        # Another process may have deleted a session of this id that is still held here.
+        self._logs.forget(session_id)
         if request.message is None:
             return await self._report(await self._logs.state(session_id), None)
         return await self._wait(session_id, turn=1, wait_seconds=wait_seconds, watcher=watcher)
@@ -186,8 +192,10 @@ class SessionService:
             raise ApprovalNotFoundError(f"No call {call_id!r} waits for approval in this session. {known}")
         turn = state.steps[call.step].turn
         if call.waiting:
-            stored = await self._store.append(session_id, turn, [ApprovalGiven(call_id, decision, reason)])
-            await self._logs.absorb(state, stored)
+            given = ApprovalGiven(call_id, decision, reason)
+            if self._clock.now() >= call.asked.expires_at:
+                given = ApprovalGiven(call_id, "deny", "the request for approval had expired")
+            await self._logs.absorb(state, await self._store.append(session_id, turn, [given]))
         counted = call.decision.decision if call.decision else "deny"
         report = await self._wait(session_id, turn=turn, wait_seconds=wait_seconds, watcher=watcher)
         return replace(report, decision=counted)
@@ -212,6 +220,9 @@ class SessionService:
             await self._store.append(session_id, 0, [SessionClosed()])
             await self._tools.release(session_id)
             await self._logs.refresh(state)
+        if state.active is not None:
+            # A message that came between the cancel and the closing has opened one more turn.
+            report = await self.cancel(session_id)
         return replace(report, status="closed")
 
     async def fork(self, session_id: str, *, at_step: int | None) -> TurnReport:
@@ -244,7 +255,9 @@ class SessionService:
         found: list[tuple[SessionListing, SessionStatus]] = []
         before = read_cursor(cursor)
         while len(found) <= limit:
-            lines = await self._store.list(principal=self._principal, query=query, limit=limit + 1, before=before)
+            lines = await self._store.list(
+                principal=self._principal, query=query, limit=limit + 1, before=before
+            )
             for line in lines:
                 line_status = await self._status(line)
                 if status in (None, line_status):
@@ -372,9 +385,8 @@ class SessionService:
         if turn is not None and turn.ended is not None:
             self._reported.pop(state.id, None)
         elif report.steps and report.status == "running":
-            self._reported[state.id] = max(
-                [step.number for step in report.steps if step.finished], default=-1
-            )
+            finished = [step.number for step in report.steps if step.finished]
+            self._reported[state.id] = max([reported_to, *finished])
         return report
 
     async def _status(self, line: SessionListing) -> SessionStatus:

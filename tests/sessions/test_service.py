@@ -250,6 +250,23 @@ async def test_a_running_result_repeats_no_step(tmp_path: Path) -> None:
     assert [s.number for s in end.steps] == [0, 1, 2]
 
 
+async def test_a_running_result_repeats_no_step_while_a_call_waits_for_a_person(tmp_path: Path) -> None:
+    async def hang(arguments: dict[str, Any]) -> str:
+        await anyio.sleep_forever()
+        return ""
+
+    plan = [calls(("t__echo", {})), calls(("t__hang", {}), ("t__ask", {}))]
+    tools = FunctionTools({"echo": echo, "hang": hang, "ask": echo})
+    profile = Profile(agent="a", model="plan", servers=("t",), approvals=ApprovalRules(ask=("t__ask",)))
+    async with world(tmp_path, *plan, tools=tools, profile=profile) as w:
+        await start(w, wait=0)
+        state = await w.logs.state("s1")
+        await until(lambda: bool(state.turns[0].waiting))
+        reports = [await w.service.send("s1", None, wait_seconds=0) for _ in range(4)]
+    assert [report.status for report in reports] == ["running"] * 4
+    assert [[step.number for step in report.steps] for report in reports] == [[0, 1], [1], [1], [1]]
+
+
 async def test_a_message_joins_the_turn_that_runs(tmp_path: Path) -> None:
     go = anyio.Event()
 
@@ -328,6 +345,31 @@ async def test_a_start_sent_again_finds_its_session(tmp_path: Path) -> None:
     assert (again.resent, again.text) == (True, "one")
 
 
+async def test_a_start_sent_several_times_at_once_makes_one_session_and_runs_once(tmp_path: Path) -> None:
+    reports: list[TurnReport] = []
+    async with world(tmp_path, says("one")) as w:
+
+        async def start_it() -> None:
+            reports.append(await start(w))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(start_it)
+    assert [(report.turn, report.text) for report in reports] == [(1, "one")] * 5
+    assert sorted(report.resent for report in reports) == [False, True, True, True, True]
+    assert len(w.model.requests) == 1
+
+
+async def test_an_id_whose_session_was_deleted_elsewhere_begins_anew(tmp_path: Path) -> None:
+    async with world(tmp_path, says("one")) as here, world(tmp_path) as elsewhere:
+        await here.service.delivered(await start(here, "old"))
+        await elsewhere.store.delete("s1")
+        report = await start(here, "new")
+        summary = await here.service.summary("s1")
+        asked = [m.text for m in here.model.requests[-1].history if isinstance(m, UserMessage)]
+    assert (report.turn, report.resent, summary.turns, asked) == (1, False, 1, ["new"])
+
+
 async def test_more_than_twenty_held_messages_are_refused(tmp_path: Path) -> None:
     go = anyio.Event()
 
@@ -343,6 +385,27 @@ async def test_more_than_twenty_held_messages_are_refused(tmp_path: Path) -> Non
                 await w.service.send("s1", f"message {number}", wait_seconds=0)
         report = await w.service.cancel("s1")
     assert report.queued_messages <= 1
+
+
+async def test_twenty_messages_are_held_even_before_the_first_reply(tmp_path: Path) -> None:
+    go = anyio.Event()
+
+    async def waits(request: ModelRequest) -> Any:
+        await go.wait()
+        return says("x")
+
+    async with world(tmp_path, waits, says("all read")) as w:
+        await start(w, "first", wait=0)
+        await until(lambda: bool(w.model.requests))
+        for number in range(20):
+            await w.service.send("s1", f"message {number}", wait_seconds=0)
+        with pytest.raises(SessionBusyError):
+            await w.service.send("s1", "one too many", wait_seconds=0)
+        go.set()
+        report = await w.service.send("s1", None, wait_seconds=10)
+        read = [m.text for m in w.model.requests[-1].history if isinstance(m, UserMessage)]
+    assert (report.text, report.queued_messages) == ("all read", 0)
+    assert len(read) == 21
 
 
 async def test_too_many_running_turns_are_refused_and_no_session_is_made(tmp_path: Path) -> None:
@@ -446,6 +509,15 @@ async def test_an_approval_that_nobody_answers_counts_as_denied_when_it_expires(
     assert (report.text, report.steps[0].calls[0].status) == ("done", "denied")
 
 
+async def test_an_answer_that_comes_after_the_approval_expired_denies(tmp_path: Path) -> None:
+    profile = Profile(agent="a", model="plan", servers=("t",), approvals=ApprovalRules(ask=("*",)))
+    async with world(tmp_path, calls(("t__echo", {})), says("end"), tools=echo_tools(), profile=profile) as w:
+        call_id = (await start(w)).approvals[0].call.id
+        w.clock.ahead_seconds = 24 * 3600 + 1
+        report = await w.service.approve("s1", call_id, "allow", wait_seconds=10)
+    assert (report.decision, report.steps[0].calls[0].status, w.tools.called) == ("deny", "denied", [])
+
+
 async def test_an_approval_waits_over_a_restart(tmp_path: Path) -> None:
     async with world(tmp_path, calls(("t__echo", {"text": "x"})), profile=ASK, tools=echo_tools()) as w:
         resting = await start(w)
@@ -506,6 +578,29 @@ async def test_a_closed_session_takes_no_more_messages_but_can_be_read_and_forke
     )
     assert (fork.status, fork.forked_from, fork.text) == ("idle", "s1", "done")
     assert w.tools.released == ["s1"]
+
+
+async def test_nothing_runs_in_a_closed_session_however_late_a_message_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def waits(request: ModelRequest) -> Any:
+        await anyio.sleep_forever()
+
+    async with world(tmp_path, waits) as w:
+        await start(w, None)
+        cancel = w.service.cancel
+
+        async def cancel_and_send(session_id: str) -> TurnReport:
+            monkeypatch.setattr(w.service, "cancel", cancel)
+            report = await cancel(session_id)
+            await w.service.send(session_id, "just in time", wait_seconds=0)
+            return report
+
+        monkeypatch.setattr(w.service, "cancel", cancel_and_send)
+        report = await w.service.close("s1")
+        state = await w.logs.state("s1")
+    assert (report.status, report.turn, report.stop_reason) == ("closed", 1, "cancelled")
+    assert state.active is None
 
 
 async def test_a_fork_has_the_steps_up_to_the_one_named_with_call_ids_of_its_own(tmp_path: Path) -> None:
@@ -570,6 +665,19 @@ async def test_a_budget_of_time_stops_a_call_that_outlasts_it(tmp_path: Path) ->
     async with world(tmp_path, calls(("t__w", {})), says("late"), tools=FunctionTools({"w": waits})) as w:
         report = await start(w, budget=Budget(seconds=0.2))
     assert report.steps[0].calls[0].status == "interrupted"
+
+
+async def test_a_budget_of_time_that_a_call_used_up_is_spent(tmp_path: Path) -> None:
+    async def waits(arguments: dict[str, Any]) -> str:
+        await anyio.sleep_forever()
+        return ""
+
+    async with world(tmp_path, calls(("t__w", {})), tools=FunctionTools({"w": waits})) as w:
+        report = await start(w, budget=Budget(seconds=0.2))
+        await w.service.delivered(report)
+        with pytest.raises(BudgetExceededError):
+            await w.service.send("s1", "more", wait_seconds=0)
+    assert (report.stop_reason, len(report.steps), len(w.tools.called)) == ("budget", 2, 1)
 
 
 async def test_a_cost_budget_without_a_known_price_stops_after_one_reply(tmp_path: Path) -> None:
