@@ -113,7 +113,7 @@ async def test_a_page_of_a_hundred_sessions_fits(tmp_path: Path) -> None:
 
 
 async def test_a_summary_with_many_dead_servers_fits(tmp_path: Path) -> None:
-    dead = {f"server-{n}": {"command": f"/nowhere/{'long/' * 60}{n}"} for n in range(60)}
+    dead = {f"server-{n}": {"command": f"/nowhere/{'far/' * 60}{n}"} for n in range(60)}
     with anyio.fail_after(50):
         async with open_scene(tmp_path, RULES) as scene:
             scene.home.config["mcpServers"] |= dead
