@@ -87,7 +87,8 @@ class StdioWire:
 
     async def last_words(self) -> str:
         """Exit code and last lines of stderr; waits a moment for both if the process is about to end."""
-        if self._gone:
+        # A process can be gone before anybody who listens has noticed; its stderr is then still to be read.
+        if self._gone or self._process.returncode is not None:
             with anyio.move_on_after(_REAP_SECONDS):
                 await _until_exit(self._process)
                 await self._stderr_done.wait()
