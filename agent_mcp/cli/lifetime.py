@@ -9,9 +9,11 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from anyio import CancelScope
+from anyio.abc import TaskStatus
 
 END_SECONDS = 1.9
 """From being told to end until the process is gone at the latest; hosts kill after 2 s and more."""
@@ -44,7 +46,8 @@ async def _supervised(main: Main, parent: int | None, outcome: _Outcome) -> None
     async with anyio.create_task_group() as watchers:
         work = CancelScope()
         if sys.platform != "win32":  # Windows knows only Ctrl-C, which comes as KeyboardInterrupt.
-            watchers.start_soon(_end_on_signal, work, outcome)
+            # Before the work begins: it may block the loop with its imports, and signals wait then.
+            await watchers.start(partial(_end_on_signal, work, outcome))
         if parent is not None:
             watchers.start_soon(_end_with_parent, work, parent)
         with work:
@@ -52,10 +55,11 @@ async def _supervised(main: Main, parent: int | None, outcome: _Outcome) -> None
         watchers.cancel_scope.cancel()
 
 
-async def _end_on_signal(work: CancelScope, outcome: _Outcome) -> None:
+async def _end_on_signal(work: CancelScope, outcome: _Outcome, *, task_status: TaskStatus[None]) -> None:
     """The first signal decides the status; further ones change nothing, the end is under way."""
     ending = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     with anyio.open_signal_receiver(*ending) as signals:
+        task_status.started()
         number = await anext(aiter(signals))
     # The receiver has put back the defaults, and hosts send SIGTERM 100 ms after SIGINT: it would kill us in our end.
     # Ignored and not handled: the interpreter takes its handlers away first of all when it ends.

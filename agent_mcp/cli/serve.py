@@ -3,6 +3,7 @@
 Its imports stand where they are needed: what an import prints must not reach the host, so stdout is claimed first.
 """
 
+import gc
 import os
 from argparse import Namespace
 from functools import partial
@@ -25,6 +26,8 @@ def run(options: Namespace) -> int:
 
 def _run_stdio(options: Namespace) -> int:
     wire = claim_wire()
+    # What is imported is never garbage, and looking for some in it would be a tenth of the way to the first answer.
+    gc.disable()
     from agent_mcp.cli.lifetime import run_to_end
     from agent_mcp.cli.startup import configure, log_problems
 
@@ -40,6 +43,8 @@ async def _serve_stdio(wire: Wire, config: "Config") -> int:
 
     ended = partial(end_soon, 0)
     async with open_app(config, os.environ) as app, open_wire(wire, ended=ended) as (incoming, outgoing):
+        gc.freeze()
+        gc.enable()
         await app.server.run(incoming, outgoing, app.server.create_initialization_options())
     return 0
 

@@ -7,6 +7,7 @@ stdin, requests that are nearly done still get their answers.
 
 import os
 import threading
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from agent_mcp.cli.descriptors import Wire
 
 _LAST_ANSWERS_SECONDS = 0.3
 """How long open requests may still be answered after stdin has ended."""
+
+_LOOP_IS_GONE = (RuntimeError, OSError, CancelledError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
 
@@ -41,7 +44,7 @@ async def open_wire(
     outgoing, outgoing_receive = anyio.create_memory_object_stream[SessionMessage](0)
     open_requests = _OpenRequests()
     reader = _Reader(wire.read_fd, incoming_send, open_requests, ended)
-    async with anyio.create_task_group() as tasks, incoming, outgoing:
+    async with anyio.create_task_group() as tasks, incoming_send, incoming, outgoing, outgoing_receive:
         tasks.start_soon(_Writer(wire.write_fd, outgoing_receive, open_requests, reader).run)
         reader.start(current_token())
         yield incoming, outgoing
@@ -97,8 +100,8 @@ class _Reader:
         threading.Thread(target=self._read, args=(token,), name="stdin", daemon=True).start()
 
     def _read(self, token: EventLoopToken) -> None:
-        # The loop may end at any time while this thread sits in a read; then there is nobody left to tell.
-        with suppress(RuntimeError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        # The loop may end at any time while this thread waits for input or for the loop; nobody is left to tell then.
+        with suppress(*_LOOP_IS_GONE):
             with open(self.fd, "rb", closefd=False) as lines:
                 for line in lines:
                     if line.strip():
@@ -141,17 +144,16 @@ class _Writer:
     reader: _Reader
 
     async def run(self) -> None:
-        async with self.outgoing:
-            async for message in self.outgoing:
-                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                data = f"{text}\n".encode()
-                try:
-                    await anyio.to_thread.run_sync(_write_all, self.fd, data, abandon_on_cancel=True)
-                except OSError:
-                    # The host has closed our stdout: for us that is the end of stdin.
-                    await self.reader.end()
-                    return
-                self.open_requests.note_outgoing(message.message)
+        async for message in self.outgoing:
+            text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+            data = f"{text}\n".encode()
+            try:
+                await anyio.to_thread.run_sync(_write_all, self.fd, data, abandon_on_cancel=True)
+            except OSError:
+                # The host has closed our stdout: for us that is the end of stdin.
+                await self.reader.end()
+                return
+            self.open_requests.note_outgoing(message.message)
 
 
 def _write_all(fd: int, data: bytes) -> None:
