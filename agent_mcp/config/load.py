@@ -17,6 +17,7 @@ from agent_mcp.config.references import Known, check_agent, check_model
 from agent_mcp.config.schema import AgentEntry, Config, Defaults, ModelEntry, ServerSettings
 from agent_mcp.config.sections import Sections
 from agent_mcp.config.servers import Origin, read_servers
+from agent_mcp.config.serving import check_serving, hashed, missing_variables
 from agent_mcp.errors import ConfigError
 
 Agent = TypeVar("Agent", bound=AgentEntry)
@@ -65,7 +66,7 @@ class _Reader:
         agents = sections.entries("agents", AgentEntry)
         defaults = sections.entry("defaults", Defaults)
         _refuse_unknown_references(agents, defaults, known, findings)
-        settings, store = sections.entry("server", ServerSettings), sections.text("store")
+        settings, store = self._settings(sections, findings), sections.text("store")
         directories = [self._path(written) for written in sections.texts("agents_dir")]
         findings.raise_errors()
         agents = _merge(agents, read_agent_files(directories, known=known, findings=findings), findings)
@@ -78,9 +79,18 @@ class _Reader:
             defaults=self._with_whole_model(defaults),
             models={name: self._with_whole_use(entry) for name, entry in models.items()},
             store=store and resolve_store(store, base=self.file.parent, environ=self.environ),
-            server=settings,
+            server=hashed(settings, self.environ),
             problems=tuple(findings.problems),
         )
+
+    def _settings(self, sections: Sections, findings: Findings) -> ServerSettings:
+        """What is only wrong for HTTP is no error here: other commands read the same file elsewhere."""
+        settings = sections.entry("server", ServerSettings)
+        for complaint in check_serving(settings):
+            findings.refuse(complaint.under("server"))
+        for complaint in missing_variables(settings, self.environ):
+            findings.warn(complaint.under("server"))
+        return settings
 
     def _path(self, written: str) -> Path:
         return resolve(written, base=self.file.parent, environ=self.environ)

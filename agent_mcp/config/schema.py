@@ -113,12 +113,75 @@ class ModelEntry(Strict):
     """Further fields of the provider's request body, as they are."""
 
 
+class TokenEntry(Strict):
+    """A bearer token for HTTP, said in one of three ways. `config.serving` leaves only the hash."""
+
+    name: str
+    """Who sends it: the principal that its sessions belong to. Two tokens may share a name, to change one."""
+    token: str | None = None
+    token_env: str | None = None
+    """The variable that holds the token."""
+    token_sha256: str | None = None
+    """64 hexadecimal digits."""
+
+
+class OAuthEntry(Strict):
+    """Access tokens (JWT) of an authorization server that are taken over HTTP."""
+
+    issuer: str
+    audience: str
+    """What `aud` must hold: by the MCP specification the URL that clients connect to."""
+    scopes: tuple[str, ...] = ()
+    """A token must have all of them."""
+    jwks_url: str | None = None
+    """None: asked of the issuer's metadata."""
+    resource_url: str | None = None
+    """The URL that clients connect to, where `audience` is not it."""
+
+
+class LimitsEntry(Strict):
+    """What one principal may have; None: as much as all together."""
+
+    sessions: Annotated[int, Field(gt=0)] | None = None
+    """Sessions that are not closed."""
+    running_turns: Annotated[int, Field(gt=0)] | None = None
+    requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    """Over HTTP."""
+
+
+class HostEntry(Strict):
+    """What is different with one host, by its `clientInfo.name`."""
+
+    wait_seconds: Annotated[float, Field(ge=0)] | None = None
+    max_wait_seconds: PositiveSeconds | None = None
+
+
 class ServerSettings(Strict):
     """How we serve: the `server` key."""
 
     wait_seconds: Annotated[float, Field(ge=0)] | None = None
     """How long a call waits by default; None: by the calling host."""
+    hosts: dict[str, HostEntry] = {}
+    """By `clientInfo.name`, in any case; stands above `wait_seconds`."""
     max_running_turns: Annotated[int, Field(gt=0)] = 256
+    limits: LimitsEntry = LimitsEntry()
+    tokens: tuple[TokenEntry, ...] = ()
+    oauth: OAuthEntry | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    """Values of the Host header over HTTP, besides this machine's own; without a port any port is meant."""
+    allowed_origins: tuple[str, ...] = ()
+    """Values of the Origin header, besides this machine's own."""
+    state_key_env: tuple[str, ...] = ()
+    """Variables with the secrets that replicas share, 32 characters or more; the first seals, all open."""
+    max_request_bytes: Annotated[int, Field(gt=0)] = 64 * 1024 * 1024
+    """Far above the longest message that is taken, so that a too long one is refused by us, with an answer."""
+    max_connections: Annotated[int, Field(gt=0)] = 5_000
+    request_seconds: PositiveSeconds = 60
+    """How long a client may take to send a request, or to read what was sent to it."""
+    keep_alive_seconds: PositiveSeconds = 60
+    """How long a connection without a request stays open."""
+    connection_idle_seconds: PositiveSeconds = 600
+    """How long the old era's MCP connection (`Mcp-Session-Id`) is kept without a request."""
 
 
 class Problem(BaseModel):
