@@ -6,15 +6,18 @@ from typing import Any
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
     TextContent,
 )
 
 from agent_mcp import version
+from agent_mcp.server.asking import asker_for, retry_of
 from agent_mcp.server.hosts import wait_seconds_for
 from agent_mcp.server.progress import Report
 from agent_mcp.server.tools import Caller, PublishedTools, published_tools
@@ -41,13 +44,13 @@ def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: L
         listed()
         return ListToolsResult(tools=catalogue)
 
-    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         if params.name not in names:
             text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(names))}."
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-        return await tools.call(params.name, params.arguments or {}, _caller(ctx, wait_seconds))
+        return await tools.call(params.name, params.arguments or {}, _caller(ctx, params, wait_seconds))
 
-    return Server(
+    server: McpServer = Server(
         "agent-mcp",
         version=version(),
         title="Agent sessions",
@@ -56,14 +59,20 @@ def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: L
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+    server.middleware.append(
+        RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=server.name)
+    )
+    return server
 
 
-def _caller(ctx: Context, wait_seconds: float | None) -> Caller:
+def _caller(ctx: Context, params: CallToolRequestParams, wait_seconds: float | None) -> Caller:
     client = ctx.session.client_params
     name = client.client_info.name if client is not None else None
     return Caller(
         wait_seconds=wait_seconds_for(name) if wait_seconds is None else wait_seconds,
         report=_report(ctx),
+        asker=asker_for(ctx),
+        retry=retry_of(params),
     )
 
 

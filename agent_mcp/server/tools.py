@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_types import CallToolResult, Tool, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 
 from agent_mcp.errors import InternalError, PublicError
 from agent_mcp.server import arguments as args
 from agent_mcp.server import results
+from agent_mcp.server.asking import Answers, Asker, Retry
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.log import SessionStatus
@@ -37,9 +38,14 @@ class Caller:
     """How long this host's calls wait by default."""
     report: Report | None
     """Sends progress; None if the host did not ask for any."""
+    asker: Asker | None = None
+    """Puts waiting approvals to the host's user; None if the host can't."""
+    retry: Retry | None = None
+    """What the call brings back of the one that it retries."""
 
 
-Handler = Callable[[Mapping[str, Any], Caller], Awaitable[CallToolResult]]
+Result = CallToolResult | InputRequiredResult
+Handler = Callable[[Mapping[str, Any], Caller], Awaitable[Result]]
 
 
 class PublishedTools:
@@ -60,7 +66,7 @@ class PublishedTools:
             "close_session": self.close_session,
         }
 
-    async def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+    async def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> Result:
         """Run a tool; every failure is a result.
 
         Raises:
@@ -75,7 +81,7 @@ class PublishedTools:
             log.exception("%s failed", name)
             return await self._refused(name, given, InternalError(name))
 
-    async def start_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+    async def start_session(self, given: Mapping[str, Any], caller: Caller) -> Result:
         """Make a session and run its first turn."""
         start = args.parse(args.StartSession, given)
         request = StartRequest(
@@ -88,7 +94,9 @@ class PublishedTools:
             max_steps=start.max_steps,
             budget=None if start.budget is None else Budget(**start.budget.model_dump()),
         )
-        session_id = start.session_id if start.session_id is not None else new_session_id()
+        session_id = start.session_id
+        if session_id is None:
+            session_id = caller.retry.session_id if caller.retry is not None else new_session_id()
 
         def started(wait_seconds: float, watcher: Watcher | None) -> Awaitable[TurnReport]:
             return self._service.start(
@@ -97,7 +105,7 @@ class PublishedTools:
 
         return await self._turn(session_id, start.wait_seconds, caller, started)
 
-    async def send_message(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+    async def send_message(self, given: Mapping[str, Any], caller: Caller) -> Result:
         """Add a message, or keep waiting."""
         send = args.parse(args.SendMessage, given)
 
@@ -108,7 +116,7 @@ class PublishedTools:
 
         return await self._turn(send.session_id, send.wait_seconds, caller, sent)
 
-    async def approve(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
+    async def approve(self, given: Mapping[str, Any], caller: Caller) -> Result:
         """Answer a waiting approval."""
         approve = args.parse(args.Approve, given)
 
@@ -159,15 +167,45 @@ class PublishedTools:
         asked_seconds: float | None,
         caller: Caller,
         work: Callable[[float, Watcher | None], Awaitable[TurnReport]],
-    ) -> CallToolResult:
+    ) -> Result:
         wait_seconds = caller.wait_seconds if asked_seconds is None else asked_seconds
+        until = self._clock.monotonic() + wait_seconds
         if caller.report is None:
-            report = await work(wait_seconds, None)
+            report = await self._asked(await work(wait_seconds, None), caller, until, None)
         else:
             reporter = ProgressReporter(caller.report, clock=self._clock)
             async with reporting(reporter, self._feed, session_id):
-                report = await work(wait_seconds, reporter.watch)
+                waited = await work(wait_seconds, reporter.watch)
+                report = await self._asked(waited, caller, until, reporter.watch)
+        if isinstance(report, InputRequiredResult):
+            return report
         return await self._delivered(report, wait_seconds=wait_seconds)
+
+    async def _asked(
+        self, report: TurnReport, caller: Caller, until: float, watcher: Watcher | None
+    ) -> TurnReport | InputRequiredResult:
+        """Put what waits to the host's user, and wait on with the answers, until the time of the call is up."""
+        answers = caller.retry.answers if caller.retry is not None else None
+        while report.status == "needs_approval" and caller.asker is not None:
+            left = until - self._clock.monotonic()
+            if answers is None and left > 0:
+                answers = await caller.asker.ask(report.session_id, report.approvals, seconds=left)
+            if isinstance(answers, InputRequiredResult):
+                return answers
+            if not answers:
+                break
+            report = await self._answered(report.session_id, answers, until, watcher)
+            answers = None
+        return report
+
+    async def _answered(
+        self, session_id: str, answers: Answers, until: float, watcher: Watcher | None
+    ) -> TurnReport:
+        for call_id, decision in answers.items():
+            reason = "declined at the host" if decision == "deny" else ""
+            await self._service.approve(session_id, call_id, decision, reason=reason, wait_seconds=0)
+        left = max(0.0, until - self._clock.monotonic())
+        return await self._service.send(session_id, None, wait_seconds=left, watcher=watcher)
 
     async def _delivered(self, report: TurnReport, *, wait_seconds: float | None = None) -> CallToolResult:
         result = results.turn_result(report, wait_seconds=wait_seconds)

@@ -1,0 +1,175 @@
+"""Putting waiting approvals to the person at the host, within the call that waits for the turn.
+
+The runner never talks to a host: a turn has no call to talk on. Whoever waits here relays its question on the live
+request: by an elicitation request up to 2025-11-25, and from 2026-07-28 on by an `input_required` result, whose retry
+is the same call with the answers in it. A host that can't ask, or a person who dismisses the question, leaves the
+call waiting: the result says `needs_approval`, and `approve` answers.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+
+import anyio
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from agent_mcp.sessions.log import CallState
+
+Decision = Literal["allow", "deny"]
+Answers = Mapping[str, Decision]
+"""By call id. A call that is not in it was not decided."""
+
+ASKED_CHARACTERS = 20_000
+"""A question longer than this is not asked: a person could not read what they allow."""
+_KEY = "approvals"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What a retried call of the newer era brings back."""
+
+    session_id: str
+    answers: Answers
+
+
+class Asker(Protocol):
+    """A way to a person."""
+
+    async def ask(
+        self, session_id: str, calls: Sequence[CallState], *, seconds: float
+    ) -> Answers | InputRequiredResult:
+        """Put the calls to the person, all together, for at most `seconds`; no answers if they can't or won't say.
+
+        An `InputRequiredResult` is to be returned as the call's result: the answers come with its retry.
+        """
+        ...
+
+
+def asker_for(ctx: ServerRequestContext[Any, Any]) -> Asker | None:
+    """How this host can ask its user; None if it can't."""
+    capabilities = ctx.session.client_capabilities
+    if capabilities is None or capabilities.elicitation is None:
+        return None
+    # A host that names the modes it has, and not this one, shows links only.
+    if capabilities.elicitation.form is None and capabilities.elicitation.url is not None:
+        return None
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return RetriedAsker()
+    return ElicitingAsker(ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class ElicitingAsker:
+    """Asks on the waiting call's own back channel, as hosts up to 2025-11-25 understand it."""
+
+    ctx: ServerRequestContext[Any, Any]
+
+    async def ask(
+        self, session_id: str, calls: Sequence[CallState], *, seconds: float
+    ) -> Answers | InputRequiredResult:
+        """Ask and wait; a host that fails to ask counts as one that can't."""
+        params = _form(calls)
+        if params is None:
+            return {}
+        # The call must return before its host gives up on it; the question then still waits in the session.
+        with anyio.move_on_after(seconds):
+            try:
+                result = await self.ctx.session.elicit_form(
+                    params.message, params.requested_schema, self.ctx.request_id
+                )
+            except (MCPError, NoBackChannelError):
+                return {}
+            return _answers(result, calls)
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedAsker:
+    """Asks by the call's result, as hosts from 2026-07-28 on understand it."""
+
+    async def ask(
+        self, session_id: str, calls: Sequence[CallState], *, seconds: float
+    ) -> Answers | InputRequiredResult:
+        """The question as a result; what it is about travels in the request state, which the server seals."""
+        params = _form(calls)
+        if params is None:
+            return {}
+        state = json.dumps({"session_id": session_id, "calls": [call.call.id for call in calls]})
+        return InputRequiredResult(
+            input_requests={_KEY: ElicitRequest(method="elicitation/create", params=params)},
+            request_state=state,
+        )
+
+
+def retry_of(params: CallToolRequestParams) -> Retry | None:
+    """What a call brings back of the one that it retries; None if it is no retry of ours."""
+    if params.request_state is None or not params.input_responses:
+        return None
+    state = cast("dict[str, Any]", json.loads(params.request_state))
+    result = params.input_responses.get(_KEY)
+    answers: Answers = _decided(result, state["calls"]) if isinstance(result, ElicitResult) else {}
+    return Retry(state["session_id"], answers)
+
+
+def _form(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
+    """One question about all the calls, each with its server, tool and whole arguments."""
+    lines = [_described(number, call) for number, call in enumerate(calls, start=1)]
+    message = "\n\n".join(["The agent asks to run:", *lines])
+    if len(message) > ASKED_CHARACTERS:
+        return None
+    properties: dict[str, Any] = {
+        _field(number): {
+            "type": "string",
+            "title": f"{number}. {call.call.name}",
+            "enum": ["allow", "deny"],
+        }
+        for number, call in enumerate(calls, start=1)
+    }
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return ElicitRequestFormParams(message=message, requested_schema=schema)
+
+
+def _described(number: int, call: CallState) -> str:
+    arguments = json.dumps(call.call.arguments, ensure_ascii=False, indent=2)
+    return f"{number}. {call.tool_name} on server {call.server}\n{arguments}"
+
+
+def _field(number: int) -> str:
+    return f"call_{number}"
+
+
+def _answers(result: ElicitResult, calls: Sequence[CallState]) -> Answers:
+    return _decided(result, [call.call.id for call in calls])
+
+
+def _decided(result: ElicitResult, call_ids: Sequence[str]) -> Answers:
+    """`decline` denies every call; `cancel` decides nothing: the person has not chosen."""
+    match result.action:
+        case "decline":
+            return dict.fromkeys(call_ids, cast("Decision", "deny"))
+        case "cancel":
+            return {}
+        case "accept":
+            said = result.content or {}
+            chosen = {call_id: _decision(said.get(_field(n))) for n, call_id in enumerate(call_ids, start=1)}
+            return {call_id: decision for call_id, decision in chosen.items() if decision is not None}
+
+
+def _decision(said: object) -> Decision | None:
+    match said:
+        case "allow":
+            return "allow"
+        case "deny":
+            return "deny"
+        case _:
+            return None
