@@ -10,7 +10,7 @@ import threading
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
@@ -47,9 +47,12 @@ async def open_wire(
     async with anyio.create_task_group() as tasks, incoming_send, incoming, outgoing, outgoing_receive:
         tasks.start_soon(_Writer(wire.write_fd, outgoing_receive, open_requests, reader).run)
         reader.start(current_token())
-        yield incoming, outgoing
-        # The server has ended; an answer that is still on its way to a full pipe is not waited for.
-        tasks.cancel_scope.cancel()
+        try:
+            yield incoming, outgoing
+        finally:
+            reader.left.set()
+            # The server has ended; an answer that is still on its way to a full pipe is not waited for.
+            tasks.cancel_scope.cancel()
 
 
 class _OpenRequests:
@@ -95,18 +98,22 @@ class _Reader:
     incoming: Incoming
     open_requests: _OpenRequests
     ended: Callable[[], None]
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody takes messages any more."""
 
     def start(self, token: EventLoopToken) -> None:
         threading.Thread(target=self._read, args=(token,), name="stdin", daemon=True).start()
 
     def _read(self, token: EventLoopToken) -> None:
         # The loop may end at any time while this thread waits for input or for the loop; nobody is left to tell then.
-        with suppress(*_LOOP_IS_GONE):
-            with open(self.fd, "rb", closefd=False) as lines:
-                for line in lines:
-                    if line.strip():
-                        from_thread.run(self._arrived, _parsed(line), token=token)
-            from_thread.run(self._stdin_ended, token=token)
+        with suppress(*_LOOP_IS_GONE), open(self.fd, "rb", closefd=False) as lines:
+            for line in lines:
+                if self.left.is_set():
+                    return
+                if line.strip():
+                    from_thread.run(self._arrived, _parsed(line), token=token)
+            if not self.left.is_set():
+                from_thread.run(self._stdin_ended, token=token)
 
     async def _arrived(self, message: SessionMessage | Exception) -> None:
         if isinstance(message, SessionMessage):
