@@ -161,8 +161,9 @@ def _decided(result: ElicitResult, call_ids: Sequence[str]) -> Answers:
             return {}
         case "accept":
             said = result.content or {}
-            chosen = {call_id: _decision(said.get(_field(n))) for n, call_id in enumerate(call_ids, start=1)}
-            return {call_id: decision for call_id, decision in chosen.items() if decision is not None}
+            chosen = ((call_id, _decision(said.get(_field(n)))) for n, call_id in enumerate(call_ids, start=1))
+            answers: dict[str, Decision] = {call_id: one for call_id, one in chosen if one is not None}
+            return answers
 
 
 def _decision(said: object) -> Decision | None:
