@@ -160,9 +160,11 @@ def _decided(result: ElicitResult, call_ids: Sequence[str]) -> Answers:
         case "cancel":
             return {}
         case "accept":
-            said = result.content or {}
-            chosen = ((call_id, _decision(said.get(_field(n)))) for n, call_id in enumerate(call_ids, start=1))
-            answers: dict[str, Decision] = {call_id: one for call_id, one in chosen if one is not None}
+            answers: dict[str, Decision] = {}
+            for number, call_id in enumerate(call_ids, start=1):
+                decision = _decision((result.content or {}).get(_field(number)))
+                if decision is not None:
+                    answers[call_id] = decision
             return answers
 
 
