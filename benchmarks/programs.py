@@ -18,7 +18,7 @@ from benchmarks.host import Host, open_host
 
 WIRES = ("anthropic", "openai", "openai-chat")
 _WAIT_SECONDS = 600
-_HIDDEN = ("AGENT_MCP_", "ANTHROPIC_", "OPENAI_")
+_HIDDEN = ("AGENT_MCP_", "ANTHROPIC_", "OPENAI_", "PYTHONDONTWRITEBYTECODE")
 _numbers = itertools.count(1)
 
 
@@ -127,4 +127,5 @@ async def greeted(opening: AbstractAsyncContextManager[Host], *, model: str = ""
 
 
 def _environ() -> Mapping[str, str]:
+    """Ours without what would choose another model or store, or have both programs compiled at each start."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -33,13 +33,16 @@ async def measure_siblings(bench: Bench, rounds: int) -> Sequence[Row]:
 
 @asynccontextmanager
 async def _two(bench: Bench, store: str, *, ask: bool = False) -> AsyncGenerator[tuple[Program, Program]]:
-    async with (
-        bench.open_ours(store=store, ask=ask) as first,
-        bench.open_ours(store=store, ask=ask) as second,
-    ):
-        await first.initialize()
-        await second.initialize()
-        yield Program(first, model="bench"), Program(second, model="bench")
+    async with AsyncExitStack() as stack:
+        hosts = [await stack.enter_async_context(bench.open_ours(store=store, ask=ask)) for _ in range(2)]
+        for host in hosts:
+            await host.initialize()
+            await host.request("tools/list", {})
+        first, second = (Program(host, model="bench") for host in hosts)
+        # Both have what a turn needs: the imports after the first listing are not what is measured here.
+        for program in (first, second):
+            await program.say(f"{store}-{id(program)}", Work(0))
+        yield first, second
 
 
 async def _running_call(program: Program, session: str) -> None:
