@@ -14,10 +14,9 @@ from mcp_types import CallToolResult, TextContent
 from agent_mcp.agent.messages import Usage
 from agent_mcp.errors import PublicError
 from agent_mcp.sessions.log import CallState, SessionStatus, StepState
-from agent_mcp.sessions.paging import write_cursor
+from agent_mcp.sessions.paging import SessionPage, write_cursor
 from agent_mcp.sessions.ports import ServerStatus, SessionListing
 from agent_mcp.sessions.reports import Problem, SessionSummary, TurnReport
-from agent_mcp.sessions.service import SessionPage
 from agent_mcp.sessions.transcript import Entry, as_markdown, call_view, cut, cut_to_json, entries, page
 
 RESULT_CHARACTERS = 32_000
@@ -25,8 +24,9 @@ RESULT_CHARACTERS = 32_000
 STEP_TEXT_CHARACTERS = 300
 STEP_CALLS = 20
 WARNINGS = 10
-APPROVALS_CHARACTERS = 8_000
-"""Room for the whole arguments of waiting calls, once in each channel."""
+APPROVALS_CHARACTERS = 24_000
+"""Room for the whole arguments of waiting calls, in both channels together. They go before the text: who decides must
+see them."""
 SUMMARY_PAGE_CHARACTERS = 11_000
 """Room for a page of a transcript, once in each channel."""
 SERVERS_CHARACTERS = 4_000
@@ -153,13 +153,18 @@ def _approvals(calls: Sequence[CallState]) -> list[Json]:
             "arguments": call.call.arguments,
             "expires_at": timestamp(call.asked.expires_at),
         }
-        room -= len(_json(view))
-        # Too large for a result: a person must still be able to read all of it before deciding.
-        if room < 0:
-            view["arguments"] = None
-            view["arguments_omitted"] = "Too long for this result: read them with summary, detail full."
-        views.append(view)
+        arguments = _json(call.call.arguments)
+        size = len(arguments) + len(_json(arguments))
+        fits = size <= room
+        views.append(view if fits else _without_arguments(view))
+        room -= size if fits else 0
     return views
+
+
+def _without_arguments(approval: Json) -> Json:
+    """Too large for a result: a person must still be able to read all of it before deciding."""
+    reason = "Too long for this result: read them with summary, detail full."
+    return {**approval, "arguments": None, "arguments_omitted": reason}
 
 
 def _error(problem: Problem | None) -> Json | None:
@@ -177,9 +182,11 @@ def _error_line(error: Json | None) -> str:
 def _fitted(content: Json) -> CallToolResult:
     """The result, with steps and then the text cut until it fits."""
     whole = str(content["text"])
+    # No more of it can fit, and measuring megabytes would hold up every session.
+    content["text"] = whole[:RESULT_CHARACTERS]
     result = _turn_result(content)
     while (size := _size(result)) >= RESULT_CHARACTERS:
-        if len(content["steps"]) > 1:
+        if len(content["steps"]) > bool(content["text"]):
             dropped = max(1, len(content["steps"]) // 2)
             content["steps"] = content["steps"][dropped:]
             content["steps_omitted"] += dropped
@@ -189,18 +196,11 @@ def _fitted(content: Json) -> CallToolResult:
             content["text"] = whole[:kept]
             content["text_next_offset"] = kept
         else:
-            content["steps"], content["approvals"] = (
-                [],
-                [_without_arguments(a) for a in content["approvals"][:50]],
-            )
+            content["approvals"] = [_without_arguments(a) for a in content["approvals"][:50]]
             content["warnings"] = content["warnings"][:3]
             return _turn_result(content)
         result = _turn_result(content)
     return result
-
-
-def _without_arguments(approval: Json) -> Json:
-    return {**approval, "arguments": None}
 
 
 def _turn_result(content: Json) -> CallToolResult:
@@ -211,7 +211,8 @@ def _turn_result(content: Json) -> CallToolResult:
         )
     parts.append(_error_line(content["error"]))
     parts += [
-        f"Waiting for approval: {one['call_id']} {one['name']} {_json(one['arguments'])}"
+        f"Waiting for approval: {one['call_id']} {one['name']} "
+        f"{one.get('arguments_omitted') or _json(one['arguments'])}"
         for one in content["approvals"]
     ]
     parts.append(f"[session {content['session_id']}; {content['status']}; next: {content['next']}]")

@@ -1,7 +1,61 @@
-"""Cursors of list_sessions: the place after a line, as one opaque word."""
+"""Pages of a list of sessions; a cursor is the place after a line, as one opaque word."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 from agent_mcp.errors import InvalidArgumentError
-from agent_mcp.sessions.ports import SessionListing
+from agent_mcp.sessions.log import SessionStatus
+from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.ports import SessionListing, SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Some sessions, and where the next page begins."""
+
+    sessions: Sequence[tuple[SessionListing, SessionStatus]]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which sessions are wanted: those of a principal, of one status or all, that `query` is found in."""
+
+    principal: str
+    _: KW_ONLY
+    status: str | None
+    query: str
+    limit: int
+    cursor: str | None
+
+
+async def read_page(store: SessionStore, logs: SessionLogs, asked: PageRequest) -> SessionPage:
+    """A page of sessions with their status, by last update, newest first.
+
+    Raises:
+        InvalidArgumentError: the cursor is none of ours.
+    """
+    found: list[tuple[SessionListing, SessionStatus]] = []
+    before, limit = read_cursor(asked.cursor), asked.limit
+    while len(found) <= limit:
+        lines = await store.list(principal=asked.principal, query=asked.query, limit=limit + 1, before=before)
+        for line in lines:
+            status = await _status(line, logs)
+            if asked.status in (None, status):
+                found.append((line, status))
+        if len(lines) <= limit:
+            break
+        before = lines[-1].updated_at, lines[-1].id
+    more = len(found) > limit
+    return SessionPage(found[:limit], write_cursor(found[limit - 1][0]) if more else None)
+
+
+async def _status(line: SessionListing, logs: SessionLogs) -> SessionStatus:
+    if line.closed:
+        return "closed"
+    if line.turn_status in (None, "done"):
+        return "idle"
+    return (await logs.state(line.id)).status
 
 
 def write_cursor(last: SessionListing) -> str:

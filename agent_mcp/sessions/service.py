@@ -4,7 +4,8 @@ A call writes what it has to say into the log, has the turn run, and then only w
 go away without the turn noticing. Knows no host and no protocol.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -23,22 +24,22 @@ from agent_mcp.errors import (
 from agent_mcp.sessions.events import (
     ApprovalGiven,
     CancelAsked,
+    Event,
     SessionClosed,
     ToolFinished,
     TurnDelivered,
     TurnEnded,
 )
 from agent_mcp.sessions.fork import forked_events
-from agent_mcp.sessions.log import SessionState, SessionStatus, TurnState
+from agent_mcp.sessions.log import SessionState, TurnState
 from agent_mcp.sessions.logs import SessionLogs
-from agent_mcp.sessions.paging import read_cursor, write_cursor
+from agent_mcp.sessions.paging import PageRequest, SessionPage, read_page
 from agent_mcp.sessions.policy import exhausted
 from agent_mcp.sessions.ports import (
     Clock,
     Dispatcher,
     ModelSource,
     NewSession,
-    SessionListing,
     SessionRecord,
     SessionStore,
     ToolSource,
@@ -53,6 +54,7 @@ from agent_mcp.sessions.start import (
     narrowed,
     new_session_id,
 )
+from agent_mcp.sessions.watch import Bell, SessionLists
 
 CANCEL_SECONDS = 4.5
 """How long a cancel waits for the runner to react before it takes the turn away from it."""
@@ -69,14 +71,6 @@ class ServiceLimits:
 
     running_turns: int = 256
     """Turns queued or running at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPage:
-    """Some sessions, and where the next page begins."""
-
-    sessions: Sequence[tuple[SessionListing, SessionStatus]]
-    next_cursor: str | None
 
 
 class SessionService:
@@ -103,6 +97,7 @@ class SessionService:
         self._clock = clock
         self._limits = limits or ServiceLimits()
         self._reported: dict[str, int] = {}
+        self._lists = SessionLists()
         self._principal = ""
 
     def for_principal(self, principal: str) -> "SessionService":
@@ -143,6 +138,7 @@ class SessionService:
             return await self._start_again(await self._record(session_id), request, wait_seconds, watcher)
         # Another process may have deleted a session of this id that is still held here.
         self._logs.forget(session_id)
+        self._lists.changed(self._principal)
         if request.message is None:
             return await self._report(await self._logs.state(session_id), None)
         return await self._wait(session_id, turn=1, wait_seconds=wait_seconds, watcher=watcher)
@@ -218,6 +214,7 @@ class SessionService:
         state = await self._logs.state(session_id)
         if not state.closed:
             await self._store.append(session_id, 0, [SessionClosed()])
+            self._lists.changed(self._principal)
             await self._tools.release(session_id)
             await self._logs.refresh(state)
         if state.active is not None:
@@ -237,6 +234,7 @@ class SessionService:
             id=new_session_id(), profile=record.profile, principal=record.principal, forked_from=session_id
         )
         await self._store.create(fork, events=events)
+        self._lists.changed(self._principal)
         state = await self._logs.state(fork.id)
         return replace(await self._report(state, state.turn), forked_from=session_id)
 
@@ -252,21 +250,19 @@ class SessionService:
         Raises:
             InvalidArgumentError: the cursor is none of ours.
         """
-        found: list[tuple[SessionListing, SessionStatus]] = []
-        before = read_cursor(cursor)
-        while len(found) <= limit:
-            lines = await self._store.list(
-                principal=self._principal, query=query, limit=limit + 1, before=before
-            )
-            for line in lines:
-                line_status = await self._status(line)
-                if status in (None, line_status):
-                    found.append((line, line_status))
-            if len(lines) <= limit:
-                break
-            before = lines[-1].updated_at, lines[-1].id
-        more = len(found) > limit
-        return SessionPage(found[:limit], write_cursor(found[limit - 1][0]) if more else None)
+        asked = PageRequest(self._principal, status=status, query=query, limit=limit, cursor=cursor)
+        return await read_page(self._store, self._logs, asked)
+
+    @asynccontextmanager
+    async def following(self, session_id: str) -> AsyncGenerator[AsyncIterator[Sequence[Event]]]:
+        """What the session's log grows by from now on, by whichever process; the iterator never ends by itself."""
+        record = await self._record(session_id)
+        async with self._store.tail(session_id, after=record.head) as growth:
+            yield growth
+
+    def watching_list(self) -> AbstractContextManager[Bell]:
+        """Rings when this process makes or closes a session of the principal's."""
+        return self._lists.watched(self._principal)
 
     async def delivered(self, report: TurnReport) -> None:
         """The report, with a stop reason in it, is about to be sent to a caller who is still there."""
@@ -388,10 +384,3 @@ class SessionService:
             finished = [step.number for step in report.steps if step.finished]
             self._reported[state.id] = max([reported_to, *finished])
         return report
-
-    async def _status(self, line: SessionListing) -> SessionStatus:
-        if line.closed:
-            return "closed"
-        if line.turn_status in (None, "done"):
-            return "idle"
-        return (await self._logs.state(line.id)).status
