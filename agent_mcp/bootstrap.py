@@ -77,14 +77,6 @@ class App:
     server: McpServer
 
 
-def with_environment(config: Config, environ: Mapping[str, str]) -> Config:
-    """The config with the choices that the environment makes: `AGENT_MCP_MODEL`."""
-    model = environ.get("AGENT_MCP_MODEL")
-    if not model:
-        return config
-    return config.model_copy(update={"defaults": config.defaults.model_copy(update={"model": model})})
-
-
 @asynccontextmanager
 async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> AsyncGenerator[App]:
     """The whole application, running until the context ends; ending it leaves turns to go on at the next start.
@@ -93,7 +85,6 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         StoreError: the session store cannot be opened.
     """
     environ = os.environ if environ is None else environ
-    config = with_environment(config, environ)
     clock, feed = SystemClock(), LiveFeed()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
