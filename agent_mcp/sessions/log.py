@@ -165,6 +165,8 @@ class SessionState:
     tools: Sequence[Tool] | None = None
     """None until the first turn has fixed them."""
     warnings: Sequence[str] = ()
+    usage: Usage = field(default_factory=Usage)
+    """Of the whole session. Kept as it grows: every step of a turn asks for it."""
     closed: bool = False
     updated_at: float = 0.0
 
@@ -198,11 +200,6 @@ class SessionState:
         """Messages of the conversation, read or not; notes of ours do not count."""
         every = [*self.history, *(unread.message for unread in self.unread)]
         return sum(not (isinstance(message, UserMessage) and message.note) for message in every)
-
-    @property
-    def usage(self) -> Usage:
-        """Of the whole session."""
-        return Usage.total([step.reply.usage for step in self.steps])
 
     @property
     def seconds(self) -> float:
@@ -291,6 +288,7 @@ class SessionState:
         reply = Reply(data.parts, data.stop, data.usage, data.wire, data.model, data.blocks)
         calls = [self._call(call, data.step) for call in reply.tool_calls]
         step = StepState(data.step, event.turn, reply, calls, data.duration_ms, data.closing, event.at)
+        self.usage = self.usage.plus(data.usage) if self.steps else data.usage
         self.history.append(reply)
         self.calls |= {call.call.id: call for call in calls}
         self.steps.append(step)

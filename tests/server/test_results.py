@@ -100,6 +100,19 @@ def test_waiting_calls_are_shown_with_their_whole_arguments_in_both_channels() -
     assert "x" * 3_000 in result.content[0].model_dump()["text"]
 
 
+def test_whole_arguments_of_waiting_calls_go_before_a_long_text() -> None:
+    calls = [
+        ToolCall(name, "t__send", {"body": '"x"' * times}) for name, times in [("c1", 100_000), ("c2", 1_500)]
+    ]
+    asked = [ApprovalAsked(call.id, 1_700_000_000.0) for call in calls]
+    state = folded(UserMessageAdded("hi"), replied(0, "long " * 10_000, calls), *asked)
+    content = checked(state)
+    text = turn_result(report_turn(state, turn=state.turn)).content[0].model_dump()["text"]
+    assert [one["arguments"] for one in content["approvals"]] == [None, calls[1].arguments]
+    assert "c1 t__send Too long" in text and json.dumps(calls[1].arguments, separators=(",", ":")) in text
+    assert 0 < content["text_next_offset"] == len(content["text"])
+
+
 def test_arguments_too_large_to_show_are_found_whole_in_the_summary() -> None:
     calls = [ToolCall(f"c{n}", "t__send", {"body": f"{n}" * 100_000}) for n in range(3)]
     asked = [ApprovalAsked(call.id, 1_700_000_000.0) for call in calls]
