@@ -174,6 +174,8 @@ class ResponsesWire:
             case "message" if item["role"] == "assistant":
                 require(text_of(item["content"]).strip(), "an assistant message has no text")
                 add_turn(turns, Turn("assistant", text_of(item["content"])))
+            case "message" if item["role"] == "developer":
+                return
             case "message":
                 require(item["role"] == "user", f"unknown role {item['role']!r}")
                 turns.append(Turn("user", text_of(item["content"])))
@@ -204,6 +206,7 @@ class ResponsesWire:
         cached = {"cached_tokens": answer.cache_read_tokens, "cache_write_tokens": answer.cache_write_tokens}
         total = answer.input_tokens + answer.cache_read_tokens + answer.cache_write_tokens
         usage = {"input_tokens": total, "input_tokens_details": cached, "output_tokens": answer.output_tokens}
+        usage["total_tokens"] = total + answer.output_tokens
         done = {**response, "status": "completed", "output": output, "usage": usage}
         if answer.stop in ("max_output_tokens", "content_filter"):
             done |= {"status": "incomplete", "incomplete_details": {"reason": answer.stop}}
