@@ -1,84 +1,59 @@
-"""Serving over streamable HTTP: our MCP server behind uvicorn, on this machine only."""
+"""Serving over streamable HTTP: the address, who may reach it, and what is said on stderr."""
 
 import os
 import socket
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 
-import anyio
-import uvicorn
-
-from agent_mcp.bootstrap import App, open_app
+from agent_mcp.bootstrap import SystemClock, open_app
 from agent_mcp.config.schema import Config
+from agent_mcp.config.serving import missing_variables, resource_url, state_keys
 from agent_mcp.errors import AgentMcpError, ConfigError
+from agent_mcp.server.guards import is_loopback
+from agent_mcp.server.http import PATH, HttpServer
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_MAX_BODY_BYTES = 64 * 1024 * 1024
-"""Far above the longest message that is taken, so that a too long one is refused by us, with an answer."""
-_GRACE_SECONDS = 1
-"""How long requests may go on after a signal. Turns are not lost with them."""
+_BACKLOG = 2048
+_EVERY_ADDRESS = ("0.0.0.0", "::", "")
 
 
-def check_host(host: str) -> None:
-    """Refuse addresses that others can reach: there is no authentication.
+def check_serving(config: Config, host: str) -> None:
+    """Refuse to serve where others could come in who should not.
 
     Raises:
-        ConfigError: the address is not of this machine's loopback.
+        ConfigError: the address can be reached from other machines and nobody is asked for a token, or its names
+            are not known; or a variable with a token or key is not set.
     """
-    if host not in _LOOPBACK:
-        hint = "use 127.0.0.1, and a proxy with authentication in front of it"
-        raise ConfigError("--host", f"{host} can be reached from other machines", hint=hint)
+    settings, file = config.server, config.path or "config"
+    for missing in missing_variables(settings, os.environ):
+        raise ConfigError(f"{file}: server.{missing.key}", missing.problem, hint=missing.hint)
+    if is_loopback(host):
+        return
+    if not settings.tokens and settings.oauth is None:
+        problem = f"{host} can be reached from other machines, and there is no authentication"
+        raise ConfigError("--host", problem, hint="give server.tokens or server.oauth, or use 127.0.0.1")
+    named = settings.allowed_hosts or (settings.oauth and resource_url(settings.oauth))
+    if host in _EVERY_ADDRESS and not named:
+        problem = f"is needed with --host {host}: a request must say whom it means"
+        raise ConfigError(f"{file}: server.allowed_hosts", problem, hint='write ["mcp.example.org"]')
 
 
 async def serve_http(config: Config, host: str, port: int) -> int:
     """Serve at `http://host:port/mcp` until cancelled; port 0 takes a free one and says which."""
     listener = _listen(host, port)
-    async with open_app(config, os.environ) as app, anyio.create_task_group() as tasks:
-        server = _Uvicorn(_uvicorn_config(app, host))
-        tasks.start_soon(server.serve, [listener])
+    async with open_app(config, os.environ) as app:
+        keys = state_keys(config.server, os.environ)
+        server = HttpServer(app.server, config.server, keys, SystemClock())
         shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{listener.getsockname()[1]}/mcp"
+        address = f"http://{shown}:{listener.getsockname()[1]}{PATH}"
         print(f"agent-mcp: listening on {address}", file=sys.stderr, flush=True)
-        try:
-            await anyio.sleep_forever()
-        finally:
-            server.should_exit = True
-            # Shielded: uvicorn's task must see the flag and close its connections before the app goes.
-            with anyio.move_on_after(_GRACE_SECONDS + 0.3, shield=True):
-                await server.ended.wait()
-            tasks.cancel_scope.cancel()
+        await server.serve(listener, host=host)
     return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise AgentMcpError(
             f"can't listen on {host}:{port}: {error.strerror} (choose another --port)"
         ) from error
-
-
-def _uvicorn_config(app: App, host: str) -> uvicorn.Config:
-    asgi = app.server.streamable_http_app(host=host, max_request_body_size=_MAX_BODY_BYTES)
-    return uvicorn.Config(asgi, log_config=None, timeout_graceful_shutdown=_GRACE_SECONDS)
-
-
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to `lifetime`, and says when it has ended."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ended = anyio.Event()
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().serve(sockets)
-        finally:
-            self.ended.set()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield

@@ -50,11 +50,11 @@ async def _serve_stdio(wire: Wire, config: "Config") -> int:
 
 
 def _run_http(options: Namespace) -> int:
-    from agent_mcp.cli.http import check_host, serve_http
+    from agent_mcp.cli.http import check_serving, serve_http
     from agent_mcp.cli.lifetime import run_to_end
     from agent_mcp.cli.startup import configure, log_problems
 
-    check_host(options.host)
     config = configure(options)
+    check_serving(config, options.host)
     log_problems(config)
     return run_to_end(partial(serve_http, config, options.host, options.port))

@@ -1,0 +1,188 @@
+"""Our MCP server over streamable HTTP: `/mcp` behind its guards, `/healthz`, and uvicorn around them.
+
+Knows no signal and no command line; whoever calls `serve` cancels it.
+"""
+
+import socket
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import anyio
+import uvicorn
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.provider import TokenVerifier
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from pydantic import AnyHttpUrl
+from starlette.applications import Starlette
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from agent_mcp import version
+from agent_mcp.config.schema import ServerSettings
+from agent_mcp.config.serving import resource_url
+from agent_mcp.server.app import McpServer
+from agent_mcp.server.connections import impatient
+from agent_mcp.server.guards import HostGuard, RequestLimit, allowed_names, json_rpc_error
+from agent_mcp.server.oauth import OAuthTokens
+from agent_mcp.server.presence import Presence
+from agent_mcp.server.replicas import AnyReplica, Seal
+from agent_mcp.server.tokens import ConfiguredTokens, FirstThatKnows
+from agent_mcp.sessions.ports import Clock
+
+PATH = "/mcp"
+GRACE_SECONDS = 1
+"""How long requests may go on once we are told to end. Turns are not lost with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServer:
+    """What is served, and how."""
+
+    server: McpServer
+    settings: ServerSettings
+    state_keys: Sequence[bytes]
+    """Shared by all replicas; none: this process makes its own."""
+    clock: Clock
+
+    async def serve(self, listener: socket.socket, *, host: str) -> None:
+        """Serve on a listening socket, bound to `host`, until cancelled."""
+        uvicorn_server = _Uvicorn(self._uvicorn_config(host))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(uvicorn_server.serve, [listener])
+            try:
+                await anyio.sleep_forever()
+            finally:
+                uvicorn_server.should_exit = True
+                # Shielded: uvicorn must see the flag and close its connections before the rest goes.
+                with anyio.move_on_after(GRACE_SECONDS + 0.3, shield=True):
+                    await uvicorn_server.ended.wait()
+                tasks.cancel_scope.cancel()
+
+    def asgi(self, host: str) -> ASGIApp:
+        """The application. Host and Origin come first: a page in a browser must learn nothing, not even a 401."""
+        connected, detached = self._managers()
+        endpoint: ASGIApp = AnyReplica(
+            connected.asgi_app,
+            detached.asgi_app,
+            seal=Seal(self.state_keys),
+            max_body_bytes=self.settings.max_request_bytes,
+        )
+        if per_minute := self.settings.limits.requests_per_minute:
+            endpoint = RequestLimit(endpoint, per_minute, self.clock)
+        allowed = allowed_names(host, hosts=self._own_hosts(), origins=self.settings.allowed_origins)
+        routes = [
+            Route(PATH, endpoint=HostGuard(self._asking_who(Presence(endpoint)), allowed)),
+            Route("/healthz", endpoint=_health, methods=["GET"]),
+            *self._metadata_routes(),
+        ]
+        return Starlette(routes=routes, lifespan=lambda _: _running(connected.run(), detached.run()))
+
+    def _managers(self) -> tuple[StreamableHTTPSessionManager, StreamableHTTPSessionManager]:
+        """With the old era's connections, and without; the newer era has none and is the same in both."""
+        limit = self.settings.max_request_bytes
+        connected = StreamableHTTPSessionManager(
+            self.server,
+            max_request_body_size=limit,
+            session_idle_timeout=self.settings.connection_idle_seconds,
+            max_sessions=self.settings.max_connections,
+        )
+        return connected, StreamableHTTPSessionManager(
+            self.server, stateless=True, max_request_body_size=limit
+        )
+
+    def _own_hosts(self) -> Sequence[str]:
+        oauth = self.settings.oauth
+        own = [AnyHttpUrl(resource_url(oauth)).host or ""] if oauth is not None else []
+        return [*self.settings.allowed_hosts, *own]
+
+    def _asking_who(self, endpoint: ASGIApp) -> ASGIApp:
+        """The endpoint for those alone who can say who they are, if the config asks for it."""
+        verifiers = self._verifiers()
+        if not verifiers:
+            return endpoint
+        oauth = self.settings.oauth
+        metadata_url = build_resource_metadata_url(AnyHttpUrl(resource_url(oauth))) if oauth else None
+        guarded = RequireAuthMiddleware(endpoint, list(oauth.scopes if oauth else ()), metadata_url)
+        return AuthenticationMiddleware(
+            AuthContextMiddleware(guarded),
+            backend=BearerAuthBackend(FirstThatKnows(verifiers)),
+            on_error=_issuer_unavailable,
+        )
+
+    def _verifiers(self) -> Sequence[TokenVerifier]:
+        tokens, oauth = self.settings.tokens, self.settings.oauth
+        verifiers: list[TokenVerifier] = []
+        if tokens:
+            verifiers.append(ConfiguredTokens(tokens, oauth.scopes if oauth else ()))
+        if oauth is not None:
+            verifiers.append(OAuthTokens(oauth, clock=self.clock))
+        return verifiers
+
+    def _metadata_routes(self) -> Sequence[Route]:
+        """Where clients learn which authorization server to go to (RFC 9728)."""
+        oauth = self.settings.oauth
+        if oauth is None:
+            return ()
+        return create_protected_resource_routes(
+            resource_url=AnyHttpUrl(resource_url(oauth)),
+            authorization_servers=[AnyHttpUrl(oauth.issuer)],
+            scopes_supported=list(oauth.scopes) or None,
+            resource_name="agent-mcp",
+        )
+
+    def _uvicorn_config(self, host: str) -> uvicorn.Config:
+        return uvicorn.Config(
+            self.asgi(host),
+            http=impatient(self.settings.request_seconds),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=self.settings.max_connections,
+            timeout_keep_alive=max(1, round(self.settings.keep_alive_seconds)),
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+
+
+@asynccontextmanager
+async def _running(*managers: AbstractAsyncContextManager[None]) -> AsyncGenerator[None]:
+    connected, detached = managers
+    async with connected, detached:
+        yield
+
+
+async def _health(request: Request) -> Response:
+    """For whoever watches over processes; says nothing that a stranger may not know."""
+    return JSONResponse({"status": "ok", "version": version()})
+
+
+def _issuer_unavailable(connection: HTTPConnection, error: Exception) -> Response:
+    """Not the caller's fault: a 401 would send it for a new token."""
+    message = "The authorization server's keys can't be had now: try again soon."
+    return json_rpc_error(503, message, headers={"Retry-After": "10"})
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to whoever runs us, and says when it has ended."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = anyio.Event()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`."""
+        try:
+            await super().serve(sockets)
+        finally:
+            self.ended.set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """None."""
+        yield
