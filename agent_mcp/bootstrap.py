@@ -17,7 +17,9 @@ from agent_mcp.downstream.hub import Hub, open_hub
 from agent_mcp.errors import PublicError
 from agent_mcp.models.catalog import ModelCatalog
 from agent_mcp.server.app import McpServer, build_server
+from agent_mcp.server.publish import publish
 from agent_mcp.server.tools import PublishedTools
+from agent_mcp.sessions.cards import AgentCards
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import SessionStore
@@ -50,6 +52,11 @@ class ConfiguredAgents:
     def profile(self, agent: str | None) -> Profile:
         """The profile of a named agent, or what runs without a name."""
         return profile_for(self.config, agent)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The agents that have one."""
+        return list(self.config.agents)
 
     @property
     def models(self) -> Sequence[str]:
@@ -98,10 +105,11 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         background = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(background.cancel_scope.cancel)
         dispatcher = await stack.enter_async_context(open_dispatcher(store, runner.run))
+        agents = ConfiguredAgents(config)
         service = SessionService(
             store=store,
             logs=logs,
-            agents=ConfiguredAgents(config),
+            agents=agents,
             models=models,
             tools=hub,
             dispatcher=dispatcher,
@@ -113,6 +121,7 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             wait_seconds=config.server.wait_seconds,
             listed=_Preload(models, config.defaults.model, background).begin,
         )
+        publish(server, service, AgentCards(agents, hub))
         yield App(config, store, hub, models, service, dispatcher, feed, server)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel import Server
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types import (
     CallToolRequestParams,
@@ -19,8 +19,11 @@ from mcp_types import (
 from agent_mcp import version
 from agent_mcp.server.asking import asker_for, retry_of
 from agent_mcp.server.hosts import wait_seconds_for
+from agent_mcp.server.icons import ICON
 from agent_mcp.server.progress import Report
+from agent_mcp.server.publish import CACHE_HINTS
 from agent_mcp.server.tools import Caller, PublishedTools, published_tools
+from agent_mcp.server.updates import open_tasks
 
 INSTRUCTIONS = (
     "Agent sessions as tools. start_session gives a task to an agent that has its own model, tools and history; "
@@ -30,32 +33,50 @@ INSTRUCTIONS = (
     "session_id; list_sessions finds it again."
 )
 
-McpServer = Server[Any]
 Context = ServerRequestContext[Any, Any]
 Listed = Callable[[], None]
 
 
+class McpServer(Server[Any]):
+    """The SDK's server, which tells hosts of the old era too that the list of resources changes."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """What `initialize` answers."""
+        options = notification_options or NotificationOptions(resources_changed=True)
+        return super().create_initialization_options(options, experimental_capabilities, extensions)
+
+
 def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: Listed) -> McpServer:
     """The server. `wait_seconds` is the config's wait for every host; `listed` is told of each tool listing."""
-    catalogue = published_tools()
-    names = {tool.name for tool in catalogue}
+    catalogue = {tool.name: tool for tool in published_tools()}
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         listed()
-        return ListToolsResult(tools=catalogue)
+        return ListToolsResult(tools=list(catalogue.values()))
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-        if params.name not in names:
-            text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(names))}."
+        if params.name not in catalogue:
+            text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(catalogue))}."
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         return await tools.call(params.name, params.arguments or {}, _caller(ctx, params, wait_seconds))
 
-    server: McpServer = Server(
+    def schema(name: str) -> dict[str, Any] | None:
+        return catalogue[name].input_schema if name in catalogue else None
+
+    server = McpServer(
         "agent-mcp",
         version=version(),
         title="Agent sessions",
         instructions=INSTRUCTIONS,
-        cache_hints={"tools/list": CacheHint(ttl_ms=3_600_000, scope="public")},
+        icons=[ICON],
+        cache_hints=CACHE_HINTS,
+        lifespan=open_tasks,
+        get_tool_input_schema=schema,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )

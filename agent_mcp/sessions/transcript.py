@@ -150,6 +150,17 @@ def page(
     return taken, after if after < len(all_entries) else None
 
 
+def unsplit(all_entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of a `full` transcript with every text in one piece again."""
+    whole: list[Entry] = []
+    for entry in all_entries:
+        if entry["type"] == "continued":
+            whole[-1] |= {key: whole[-1][key] + piece for key, piece in entry.items() if key != "type"}
+        else:
+            whole.append(dict(entry))
+    return whole
+
+
 def as_markdown(all_entries: Sequence[Entry]) -> str:
     """The entries as a person reads them."""
     return "\n\n".join(_markdown(entry) for entry in all_entries)
