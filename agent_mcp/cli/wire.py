@@ -5,6 +5,7 @@ stdin is read by a daemon thread, so that a read that never returns can't hold u
 stdin, requests that are nearly done still get their answers.
 """
 
+import json
 import os
 import threading
 from asyncio import CancelledError
@@ -136,9 +137,27 @@ def _parsed(line: bytes) -> SessionMessage | Exception:
     """Bytes that are no UTF-8 become replacement characters, as in the SDK."""
     text = line.decode("utf-8", errors="replace")
     try:
-        return SessionMessage(types.jsonrpc_message_adapter.validate_json(text, by_name=False))
+        return SessionMessage(_message(text))
     except ValueError as error:
-        return error
+        first = error
+    try:
+        return SessionMessage(_message(_mended(text)))
+    except (ValueError, RecursionError):
+        return first
+
+
+def _message(text: str) -> types.JSONRPCMessage:
+    return types.jsonrpc_message_adapter.validate_json(text, by_name=False)
+
+
+def _mended(text: str) -> str:
+    """The same JSON with U+FFFD for every half of a surrogate pair. Hosts in JavaScript write such halves as escapes
+    when they cut a text within an emoji; refused as a whole, the request would never get an answer."""
+    return (
+        json.dumps(json.loads(text), ensure_ascii=False)
+        .encode("utf-16", "surrogatepass")
+        .decode("utf-16", "replace")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,16 @@ async def test_blank_lines_are_passed_over_and_nonsense_is_told(pipes: Pipes) ->
         assert isinstance(await connection.incoming.receive(), SessionMessage)
 
 
+async def test_a_request_with_half_an_emoji_is_no_nonsense(pipes: Pipes) -> None:
+    async with connected(pipes) as connection:
+        pipes.write(
+            PING.replace(b"}", rb', "params": {"_meta": {"cut": "\ud83d", "whole": "\ud83d\ude00 \u00e9"}}}')
+        )
+        received = await connection.incoming.receive()
+    assert isinstance(received, SessionMessage) and isinstance(received.message, types.JSONRPCRequest)
+    assert received.message.params == {"_meta": {"cut": "\ufffd", "whole": "\U0001f600 \u00e9"}}
+
+
 async def test_the_end_of_stdin_waits_for_an_answer_that_is_nearly_there(pipes: Pipes) -> None:
     async with connected(pipes) as connection:
         pipes.write(PING)
