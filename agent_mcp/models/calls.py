@@ -4,6 +4,7 @@ An SDK turns broken JSON into `{}` in silence; here it stays visible, so that th
 """
 
 import json
+from math import isfinite
 from typing import Any, NoReturn, cast
 
 from agent_mcp.agent.messages import ReplyStop, ToolCall, new_call_id
@@ -25,10 +26,16 @@ def parse_arguments(raw: str) -> dict[str, Any] | None:
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw, parse_constant=_no_constant)
+        value = json.loads(raw, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     return cast(dict[str, Any], value) if isinstance(value, dict) else None
+
+
+def _finite(number: str) -> float:
+    """A number too large for a float would go on as Infinity, which is not JSON."""
+    value = float(number)
+    return value if isfinite(value) else _no_constant(number)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -88,7 +88,7 @@ async def test_a_cold_start_renders_the_same_bytes_from_the_log(reference: str) 
     assert server.requests[-1].body == server.requests[-2].body
 
 
-@pytest.mark.parametrize("raw", ['{"text": "a', "[1]", "nonsense", '{"a": NaN}'])
+@pytest.mark.parametrize("raw", ['{"text": "a', "[1]", "nonsense", '{"a": NaN}', '{"a": -1e999}'])
 async def test_arguments_that_are_no_json_object_are_kept_and_the_talk_goes_on(
     reference: str, raw: str
 ) -> None:
