@@ -6,6 +6,7 @@ is whole in `summary`.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,8 @@ from agent_mcp.sessions.transcript import Entry, as_markdown, call_view, cut, cu
 
 RESULT_CHARACTERS = 32_000
 """A result as JSON is shorter than this."""
+ENVELOPE_CHARACTERS = 500
+"""Room for what the SDK adds to a result: in the newest protocol its type, and who the server is."""
 STEP_TEXT_CHARACTERS = 300
 STEP_CALLS = 20
 WARNINGS = 10
@@ -35,7 +38,17 @@ SERVERS_CHARACTERS = 4_000
 Json = dict[str, Any]
 
 
-def turn_result(report: TurnReport, *, wait_seconds: float | None = None) -> CallToolResult:
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a call waited for its turn at the most, and why."""
+
+    seconds: float
+    asked_seconds: float | None = None
+    cap_seconds: float | None = None
+    """The host's own limit, where it has one that nobody can change."""
+
+
+def turn_result(report: TurnReport, *, waits: Waits | None = None) -> CallToolResult:
     """What all tools but `summary` and `list_sessions` return."""
     approvals = _approvals(report.approvals)
     content: Json = {
@@ -59,7 +72,9 @@ def turn_result(report: TurnReport, *, wait_seconds: float | None = None) -> Cal
             ("resent", report.resent or None),
             ("forked_from", report.forked_from),
             ("decision", report.decision),
-            ("waited_seconds", wait_seconds),
+            ("waited_seconds", waits and waits.seconds),
+            ("wait_asked_seconds", waits and waits.asked_seconds),
+            ("wait_cap_seconds", waits and waits.cap_seconds),
         )
         if value is not None
     }
@@ -233,7 +248,7 @@ def _json(value: object) -> str:
 
 
 def _size(result: CallToolResult) -> int:
-    return len(result.model_dump_json(by_alias=True, exclude_unset=True))
+    return len(result.model_dump_json(by_alias=True, exclude_unset=True)) + ENVELOPE_CHARACTERS
 
 
 def timestamp(seconds: float) -> str:
