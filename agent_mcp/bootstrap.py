@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from agent_mcp.config.profiles import profile_for
 from agent_mcp.config.schema import Config
+from agent_mcp.config.serving import state_keys
 from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
 from agent_mcp.downstream.hub import Hub, open_hub
 from agent_mcp.errors import PublicError
@@ -118,7 +119,8 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         )
         server = build_server(
             PublishedTools(service, feed=feed, clock=clock),
-            wait_seconds=config.server.wait_seconds,
+            settings=config.server,
+            state_keys=state_keys(config.server, environ),
             listed=_Preload(models, config.defaults.model, background).begin,
         )
         publish(server, service, AgentCards(agents, hub))

@@ -1,6 +1,7 @@
 """The MCP server itself, on the SDK's low-level `Server`: both protocol eras from the same handlers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -17,9 +18,12 @@ from mcp_types import (
 )
 
 from agent_mcp import version
+from agent_mcp.config.schema import ServerSettings
 from agent_mcp.server.asking import asker_for, retry_of
-from agent_mcp.server.hosts import wait_seconds_for
+from agent_mcp.server.hosts import host_wait
 from agent_mcp.server.icons import ICON
+from agent_mcp.server.presence import is_gone
+from agent_mcp.server.principals import principal_of
 from agent_mcp.server.progress import Report
 from agent_mcp.server.publish import CACHE_HINTS
 from agent_mcp.server.tools import Caller, PublishedTools, published_tools
@@ -51,8 +55,14 @@ class McpServer(Server[Any]):
         return super().create_initialization_options(options, experimental_capabilities, extensions)
 
 
-def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: Listed) -> McpServer:
-    """The server. `wait_seconds` is the config's wait for every host; `listed` is told of each tool listing."""
+def build_server(
+    tools: PublishedTools,
+    *,
+    settings: ServerSettings,
+    state_keys: Sequence[bytes] = (),
+    listed: Listed,
+) -> McpServer:
+    """The server. `state_keys` are shared by its replicas; `listed` is told of each tool listing."""
     catalogue = {tool.name: tool for tool in published_tools()}
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -63,7 +73,8 @@ def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: L
         if params.name not in catalogue:
             text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(catalogue))}."
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-        return await tools.call(params.name, params.arguments or {}, _caller(ctx, params, wait_seconds))
+        own = tools.for_principal(principal_of(ctx))
+        return await own.call(params.name, params.arguments or {}, _caller(ctx, params, settings))
 
     def schema(name: str) -> dict[str, Any] | None:
         return catalogue[name].input_schema if name in catalogue else None
@@ -80,20 +91,20 @@ def build_server(tools: PublishedTools, *, wait_seconds: float | None, listed: L
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
-    server.middleware.append(
-        RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=server.name)
-    )
+    sealing = RequestStateSecurity(keys=state_keys) if state_keys else RequestStateSecurity.ephemeral()
+    server.middleware.append(RequestStateBoundary(sealing, default_audience=server.name))
     return server
 
 
-def _caller(ctx: Context, params: CallToolRequestParams, wait_seconds: float | None) -> Caller:
+def _caller(ctx: Context, params: CallToolRequestParams, settings: ServerSettings) -> Caller:
     client = ctx.session.client_params
     name = client.client_info.name if client is not None else None
     return Caller(
-        wait_seconds=wait_seconds_for(name) if wait_seconds is None else wait_seconds,
+        wait=host_wait(name, settings),
         report=_report(ctx),
         asker=asker_for(ctx),
         retry=retry_of(params),
+        is_gone=partial(is_gone, ctx),
     )
 
 

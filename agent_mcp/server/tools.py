@@ -14,6 +14,7 @@ from agent_mcp.errors import InternalError, PublicError
 from agent_mcp.server import arguments as args
 from agent_mcp.server import results
 from agent_mcp.server.asking import Answers, Asker, Retry
+from agent_mcp.server.hosts import LONG_RESULT_META, HostWait
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.log import SessionStatus
@@ -34,14 +35,16 @@ ECHOED_CHARACTERS = 200
 class Caller:
     """What a call brings with it besides its arguments."""
 
-    wait_seconds: float
-    """How long this host's calls wait by default."""
+    wait: HostWait
+    """How long this host's calls wait."""
     report: Report | None
     """Sends progress; None if the host did not ask for any."""
     asker: Asker | None = None
     """Puts waiting approvals to the host's user; None if the host can't."""
     retry: Retry | None = None
     """What the call brings back of the one that it retries."""
+    is_gone: Callable[[], bool] = lambda: False
+    """Whether nobody is there any more to read the result."""
 
 
 Result = CallToolResult | InputRequiredResult
@@ -65,6 +68,10 @@ class PublishedTools:
             "fork_session": self.fork_session,
             "close_session": self.close_session,
         }
+
+    def for_principal(self, principal: str) -> "PublishedTools":
+        """The same tools on the sessions of one principal alone."""
+        return PublishedTools(self._service.for_principal(principal), feed=self._feed, clock=self._clock)
 
     async def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> Result:
         """Run a tool; every failure is a result.
@@ -134,18 +141,19 @@ class PublishedTools:
 
     async def cancel(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
         """Stop the running turn."""
-        return await self._delivered(
-            await self._service.cancel(args.parse(args.OneSession, given).session_id)
-        )
+        cancelled = await self._service.cancel(args.parse(args.OneSession, given).session_id)
+        return await self._delivered(cancelled, caller)
 
     async def fork_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
         """Go on from an earlier step in a new session."""
         fork = args.parse(args.ForkSession, given)
-        return await self._delivered(await self._service.fork(fork.session_id, at_step=fork.at_step))
+        forked = await self._service.fork(fork.session_id, at_step=fork.at_step)
+        return await self._delivered(forked, caller)
 
     async def close_session(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
         """Take no more messages."""
-        return await self._delivered(await self._service.close(args.parse(args.OneSession, given).session_id))
+        closed = await self._service.close(args.parse(args.OneSession, given).session_id)
+        return await self._delivered(closed, caller)
 
     async def summary(self, given: Mapping[str, Any], caller: Caller) -> CallToolResult:
         """Figures and transcript."""
@@ -168,7 +176,7 @@ class PublishedTools:
         caller: Caller,
         work: Callable[[float, Watcher | None], Awaitable[TurnReport]],
     ) -> Result:
-        wait_seconds = caller.wait_seconds if asked_seconds is None else asked_seconds
+        wait_seconds = caller.wait.applied(asked_seconds)
         until = self._clock.monotonic() + wait_seconds
         if caller.report is None:
             report = await self._asked(await work(wait_seconds, None), caller, until, None)
@@ -179,7 +187,8 @@ class PublishedTools:
                 report = await self._asked(waited, caller, until, reporter.watch)
         if isinstance(report, InputRequiredResult):
             return report
-        return await self._delivered(report, wait_seconds=wait_seconds)
+        waits = results.Waits(wait_seconds, asked_seconds, caller.wait.cap_seconds)
+        return await self._delivered(report, caller, waits)
 
     async def _asked(
         self, report: TurnReport, caller: Caller, until: float, watcher: Watcher | None
@@ -207,9 +216,12 @@ class PublishedTools:
         left = max(0.0, until - self._clock.monotonic())
         return await self._service.send(session_id, None, wait_seconds=left, watcher=watcher)
 
-    async def _delivered(self, report: TurnReport, *, wait_seconds: float | None = None) -> CallToolResult:
-        result = results.turn_result(report, wait_seconds=wait_seconds)
-        await self._service.delivered(report)
+    async def _delivered(
+        self, report: TurnReport, caller: Caller, waits: results.Waits | None = None
+    ) -> CallToolResult:
+        result = results.turn_result(report, waits=waits)
+        if not caller.is_gone():
+            await self._service.delivered(report)
         return result
 
     async def _refused(self, name: str, given: Mapping[str, Any], error: PublicError) -> CallToolResult:
@@ -278,6 +290,7 @@ def _tool(
     read_only: bool = False,
     idempotent: bool = False,
     output: dict[str, Any] = _TURN_OUTPUT,
+    long_result: bool = False,
 ) -> Tool:
     return Tool(
         name=name,
@@ -288,6 +301,7 @@ def _tool(
         annotations=ToolAnnotations(
             read_only_hint=read_only, destructive_hint=False, idempotent_hint=read_only or idempotent
         ),
+        _meta=dict(LONG_RESULT_META) if long_result else None,
     )
 
 
@@ -301,6 +315,7 @@ def published_tools() -> list[Tool]:
             "Start an agent session with its own model, tools and history. With `message` its first turn runs: the "
             "agent works through it with its tools and answers. Returns the answer, or status running when the wait "
             "is over first; then call send_message with the session_id and no message.",
+            long_result=True,
         ),
         _tool(
             args.SendMessage,
@@ -308,6 +323,7 @@ def published_tools() -> list[Tool]:
             "Send a message",
             "Send a message to a session and wait for the answer. Without `message`: keep waiting for the running "
             "turn, or read the last one again. A message sent while a turn runs joins it.",
+            long_result=True,
         ),
         _tool(
             args.Summary,
@@ -317,6 +333,7 @@ def published_tools() -> list[Tool]:
             "transcript, in pages.",
             read_only=True,
             output=_SUMMARY_OUTPUT,
+            long_result=True,
         ),
         _tool(
             args.ListSessions,

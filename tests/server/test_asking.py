@@ -11,6 +11,7 @@ from mcp import Client
 from mcp.client.session import ElicitationFnT
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 
+from agent_mcp.config.schema import ServerSettings
 from agent_mcp.server.app import build_server
 from agent_mcp.server.tools import PublishedTools
 from agent_mcp.sessions.profile import ApprovalRules, Profile
@@ -35,7 +36,7 @@ async def host(
     with anyio.fail_after(15):
         async with open_world(folder, *PLAN, profile=ASK, tools=FunctionTools({"echo": echo})) as w:
             tools = PublishedTools(w.service, feed=w.feed, clock=w.clock)
-            server = build_server(tools, wait_seconds=5, listed=lambda: None)
+            server = build_server(tools, settings=ServerSettings(wait_seconds=5), listed=lambda: None)
             async with Client(server, mode=era, elicitation_callback=asked) as client:
 
                 async def call(name: str, **arguments: Any) -> CallToolResult:
