@@ -26,6 +26,8 @@ ENVELOPE_CHARACTERS = 500
 """Room for what the SDK adds to a result: in the newest protocol its type, and who the server is."""
 STEP_TEXT_CHARACTERS = 300
 STEP_CALLS = 20
+"""So many calls of a step are always shown, further ones up to `MOST_STEP_CALLS` where there is room."""
+MOST_STEP_CALLS = 100
 WARNINGS = 10
 APPROVALS_CHARACTERS = 24_000
 """Room for the whole arguments of waiting calls, in both channels together. They go before the text: who decides must
@@ -150,10 +152,10 @@ def _step(step: StepState) -> Json:
     view: Json = {
         "step_number": step.number,
         "text": cut(step.reply.text, STEP_TEXT_CHARACTERS),
-        "tool_calls": [call_view(call, whole=False) for call in step.calls[:STEP_CALLS]],
+        "tool_calls": [call_view(call, whole=False) for call in step.calls[:MOST_STEP_CALLS]],
     }
-    if len(step.calls) > STEP_CALLS:
-        view["tool_calls_omitted"] = len(step.calls) - STEP_CALLS
+    if len(step.calls) > MOST_STEP_CALLS:
+        view["tool_calls_omitted"] = len(step.calls) - MOST_STEP_CALLS
     return view
 
 
@@ -205,6 +207,8 @@ def _fitted(content: Json) -> CallToolResult:
             dropped = max(1, len(content["steps"]) // 2)
             content["steps"] = content["steps"][dropped:]
             content["steps_omitted"] += dropped
+        elif any(len(step["tool_calls"]) > STEP_CALLS for step in content["steps"]):
+            content["steps"] = [_thinned(step) for step in content["steps"]]
         elif content["text"]:
             # The text stands in both channels, and escapes can make a character six.
             kept = min(len(content["text"]) - 1, int(len(content["text"]) * RESULT_CHARACTERS / size * 0.95))
@@ -216,6 +220,12 @@ def _fitted(content: Json) -> CallToolResult:
             return _turn_result(content)
         result = _turn_result(content)
     return result
+
+
+def _thinned(step: Json) -> Json:
+    shown = step["tool_calls"][:STEP_CALLS]
+    omitted = len(step["tool_calls"]) - len(shown) + step.get("tool_calls_omitted", 0)
+    return {**step, "tool_calls": shown, "tool_calls_omitted": omitted} if omitted else step
 
 
 def _turn_result(content: Json) -> CallToolResult:

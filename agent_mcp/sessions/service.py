@@ -299,8 +299,10 @@ class SessionService:
         return await self.send(known.id, request.message, wait_seconds=wait_seconds, watcher=watcher)
 
     async def _profile(self, request: StartRequest) -> Profile:
-        profile = narrowed(self._agents.profile(request.agent), request, self._agents)
-        model = await self._models.resolve(profile.model or self._models.default_reference())
+        agent = self._agents.profile(request.agent)
+        agent = replace(agent, model=agent.model or self._models.default_reference())
+        profile = narrowed(agent, request, self._agents)
+        model = await self._models.resolve(profile.model)
         self._models.open_model(model)
         return replace(profile, model=model)
 

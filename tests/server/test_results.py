@@ -89,6 +89,18 @@ def test_many_steps_with_many_calls_fit() -> None:
     assert content["steps_omitted"] + len(content["steps"]) == 13
 
 
+@pytest.mark.parametrize(("count", "length", "shown"), [(60, 1, 60), (60, 200, 20), (150, 1, 20)])
+def test_the_calls_of_a_step_are_shown_as_far_as_there_is_room(count: int, length: int, shown: int) -> None:
+    calls = [ToolCall(f"c{n}", "t__x", {"a": "x" * length}) for n in range(count)]
+    finished = [ToolFinished(call.id, (Text("r"),)) for call in calls]
+    state = folded(UserMessageAdded("hi"), replied(0, "x" * 10_000, calls), *finished, TurnEnded("max_steps"))
+    content = checked(state)
+    [step] = content["steps"]
+    assert [call["id"] for call in step["tool_calls"]] == [f"c{n}" for n in range(shown)]
+    assert step.get("tool_calls_omitted", 0) == count - shown
+    assert content["text"] == "x" * 10_000
+
+
 def test_waiting_calls_are_shown_with_their_whole_arguments_in_both_channels() -> None:
     call = ToolCall("c1", "t__send", {"body": "x" * 3_000})
     state = folded(UserMessageAdded("hi"), replied(0, "", [call]), ApprovalAsked("c1", 1_700_000_000.0))

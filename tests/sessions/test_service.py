@@ -26,7 +26,7 @@ from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.start import StartRequest
-from tests.support.world import FunctionTools, Plan, World, calls, open_world, says, until
+from tests.support.world import FunctionTools, OneAgent, Plan, World, calls, open_world, says, until
 
 pytestmark = pytest.mark.anyio
 
@@ -763,6 +763,18 @@ async def test_a_model_without_a_key_is_refused_before_a_session_is_made(tmp_pat
             await start(w, model="anthropic:claude-anything")
         with pytest.raises(SessionNotFoundError):
             await w.service.summary("s1")
+
+
+async def test_the_model_that_runs_by_default_may_also_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OneAgent, "models", ())
+    async with world(tmp_path, profile=Profile(agent="a", servers=("t",))) as w:
+        report = await start(w, model="plan")
+        with pytest.raises(InvalidArgumentError, match="plan"):
+            await start(w, session_id="s2", model="other")
+        summary = await w.service.summary("s1")
+    assert (report.text, summary.record.profile.model) == ("hello", "plan")
 
 
 async def test_a_session_without_turns_has_a_summary_of_zeros(tmp_path: Path) -> None:
