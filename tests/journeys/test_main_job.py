@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.support.host import Era, open_host
+from tests.support.host import API_KEY, Era, open_host
 from tests.support.journey import (
     WIRES,
     Scene,
@@ -19,6 +19,7 @@ from tests.support.journey import (
     transcript,
     work_done,
 )
+from tests.support.model_script import Fault
 from tests.support.model_server import RecordedRequest
 
 pytestmark = pytest.mark.anyio
@@ -89,11 +90,15 @@ async def test_the_whole_transcript_is_in_the_summary(tmp_path: Path) -> None:
     assert entries[3]["result"] == "look a: done"
 
 
-async def test_no_key_is_logged_even_where_everything_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_key_that_the_provider_repeats_goes_no_further(tmp_path: Path, wire: WireName) -> None:
+    told = Fault(kind="status", status=401, message=f"Incorrect API key provided: {API_KEY}.")
     with anyio.fail_after(30):
-        async with open_scene(tmp_path, RULES, wire="openai") as scene:
+        async with open_scene(tmp_path, {"first": [says("", fault=told)]}, wire=wire) as scene:
             scene.home.environ["AGENT_MCP_LOG_LEVEL"] = "DEBUG"
+            # `Host.call` looks for the key in the results, `open_host` in logs, store and stdout.
             async with open_host(scene.home, "auto", "--debug") as host:
-                await host.call("start_session", session_id="s1", message="first task")
-                # `open_host` looks for the key when it closes; here: that there was something to look through.
-                assert "DEBUG" in host.server.stderr
+                ended = await host.call("start_session", session_id="s1", message="first task")
+                await transcript(host, "s1")
+    assert ended["error"]["code"] == "MODEL_ERROR"
+    assert "401" in ended["error"]["message"]

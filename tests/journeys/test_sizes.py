@@ -20,7 +20,7 @@ RULES = {
     "long": [says(LONG)],
     "many": [*MANY_STEPS, says("Many done.")],
     "huge": [calls(call("book", item="h", pad=HUGE)), says("Booked.")],
-    "escapes": [says(ESCAPES)],
+    "escapes|Note from agent_mcp": [says(ESCAPES)],
     "title": [says("Noted.")],
     "result": [calls(call("give", characters=50_000)), says("Given.")],
 }
