@@ -6,7 +6,6 @@ from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
-from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types import (
     CallToolRequestParams,
@@ -14,6 +13,7 @@ from mcp_types import (
     InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
+    ServerCapabilities,
     TextContent,
 )
 
@@ -42,17 +42,32 @@ Listed = Callable[[], None]
 
 
 class McpServer(Server[Any]):
-    """The SDK's server, which tells hosts of the old era too that the list of resources changes."""
+    """The SDK's server, honest about what changes while it runs: the list of resources, and no other.
 
-    def create_initialization_options(
+    The SDK would say of all lists that they change in the newer era, and that none does in the older.
+    """
+
+    def get_capabilities(
         self,
         notification_options: NotificationOptions | None = None,
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
-    ) -> InitializationOptions:
-        """What `initialize` answers."""
-        options = notification_options or NotificationOptions(resources_changed=True)
-        return super().create_initialization_options(options, experimental_capabilities, extensions)
+        *,
+        protocol_version: str | None = None,
+    ) -> ServerCapabilities:
+        """What `initialize` and `server/discover` answer."""
+        capabilities = super().get_capabilities(
+            notification_options, experimental_capabilities, extensions, protocol_version=protocol_version
+        )
+        fixed = {"list_changed": False}
+        return capabilities.model_copy(
+            update={
+                "tools": capabilities.tools and capabilities.tools.model_copy(update=fixed),
+                "prompts": capabilities.prompts and capabilities.prompts.model_copy(update=fixed),
+                "resources": capabilities.resources
+                and capabilities.resources.model_copy(update={"list_changed": True}),
+            }
+        )
 
 
 def build_server(

@@ -23,6 +23,7 @@ from mcp_types import (
     INVALID_REQUEST,
     EmptyResult,
     SubscribeRequestParams,
+    SubscriptionFilter,
     SubscriptionsListenRequestParams,
     SubscriptionsListenResult,
     UnsubscribeRequestParams,
@@ -179,7 +180,9 @@ class Updates:
             if wanted.resources_list_changed:
                 watch = _watch_list(self._service_for(ctx))
                 await subscriber.add(_LIST, watch, lambda: bus.publish(ResourcesListChanged()))
-            honored = wanted.model_copy(update={"resource_subscriptions": uris or None})
+            honored = SubscriptionFilter(
+                resources_list_changed=wanted.resources_list_changed, resource_subscriptions=uris or None
+            )
             return await ListenHandler(bus)(ctx, params.model_copy(update={"notifications": honored}))
         finally:
             subscriber.close()
