@@ -29,6 +29,8 @@ STEP_CALLS = 20
 """So many calls of a step are always shown, further ones up to `MOST_STEP_CALLS` where there is room."""
 MOST_STEP_CALLS = 100
 WARNINGS = 10
+MOST_APPROVALS = 50
+"""So many waiting calls are shown where there are too many; the others come when these are answered."""
 APPROVALS_CHARACTERS = 24_000
 """Room for the whole arguments of waiting calls, in both channels together. They go before the text: who decides must
 see them."""
@@ -214,12 +216,22 @@ def _fitted(content: Json) -> CallToolResult:
             kept = min(len(content["text"]) - 1, int(len(content["text"]) * RESULT_CHARACTERS / size * 0.95))
             content["text"] = whole[:kept]
             content["text_next_offset"] = kept
+        elif (fewer := _less_of(content["approvals"])) != content["approvals"]:
+            content["approvals"] = fewer
         else:
-            content["approvals"] = [_without_arguments(a) for a in content["approvals"][:50]]
             content["warnings"] = content["warnings"][:3]
             return _turn_result(content)
         result = _turn_result(content)
     return result
+
+
+def _less_of(approvals: list[Json]) -> list[Json]:
+    """The first ones alone, then without the arguments of the later half of those that show them."""
+    if len(approvals) > MOST_APPROVALS:
+        return approvals[:MOST_APPROVALS]
+    whole = [index for index, one in enumerate(approvals) if "arguments_omitted" not in one]
+    dropped = set(whole[len(whole) // 2 :])
+    return [_without_arguments(one) if index in dropped else one for index, one in enumerate(approvals)]
 
 
 def _thinned(step: Json) -> Json:

@@ -125,6 +125,15 @@ def test_whole_arguments_of_waiting_calls_go_before_a_long_text() -> None:
     assert 0 < content["text_next_offset"] == len(content["text"])
 
 
+@pytest.mark.parametrize(("count", "shown"), [(45, 45), (300, 50)])
+def test_of_many_waiting_calls_the_first_are_shown_whole(count: int, shown: int) -> None:
+    calls = [ToolCall(f"c{n}", f"t__{'n' * 40}", {"a": "x" * 230}) for n in range(count)]
+    asked = [ApprovalAsked(call.id, 1_700_000_000.0) for call in calls]
+    content = checked(folded(UserMessageAdded("hi"), replied(0, "", calls), *asked))
+    assert [one["call_id"] for one in content["approvals"]] == [f"c{n}" for n in range(shown)]
+    assert content["approvals"][0]["arguments"] == calls[0].arguments
+
+
 def test_arguments_too_large_to_show_are_found_whole_in_the_summary() -> None:
     calls = [ToolCall(f"c{n}", "t__send", {"body": f"{n}" * 100_000}) for n in range(3)]
     asked = [ApprovalAsked(call.id, 1_700_000_000.0) for call in calls]
