@@ -29,6 +29,13 @@ pytestmark = pytest.mark.anyio
 TOKEN = "correct-horse-battery-staple"
 TOKENS = {"tokens": [{"name": "ada", "token": TOKEN}]}
 WRONG_AUTHORIZATION = ("Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer", f"Bearer  {TOKEN}")
+NO_JSON_RPC = (
+    *("", "{", "null", "[]", '"x"', "\x00\xff", "[" * 50_000, '{"jsonrpc": "2.0"}'),
+    *(
+        '{"jsonrpc": "1.0", "id": 1, "method": "ping"}',
+        '{"jsonrpc": "2.0", "id": {}, "method": "tools/call"}',
+    ),
+)
 OPENINGS: tuple[dict[str, Any], ...] = (
     {"json": initialize_request(), "headers": ACCEPT},
     modern_call("list_sessions"),
@@ -124,11 +131,7 @@ async def test_a_body_above_the_limit_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "headers", [ACCEPT, modern_headers("tools/call", "summary")], ids=["legacy", "modern"]
 )
-@pytest.mark.parametrize(
-    "body",
-    ["", "{", "null", "[]", '"x"', '{"jsonrpc": "2.0"}', '{"jsonrpc": "1.0", "id": 1, "method": "ping"}']
-    + ["[" * 50_000, '{"jsonrpc": "2.0", "id": {}, "method": "tools/call"}', "\x00\xff"],
-)
+@pytest.mark.parametrize("body", NO_JSON_RPC)
 async def test_what_is_no_json_rpc_is_told_so(one: Served, headers: dict[str, str], body: str) -> None:
     async with one.raw() as http:
         headers = {**headers, "Content-Type": "application/json"}

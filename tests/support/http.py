@@ -76,7 +76,7 @@ async def open_http(home: Home, *arguments: str) -> AsyncGenerator[Served]:
 
 def modern_request(method: str, /, **params: Any) -> Json:
     """A request of the newer era, whole in itself."""
-    meta = {f"{PREFIX}/protocolVersion": "2026-07-28", f"{PREFIX}/clientCapabilities": {}}
+    meta: Json = {f"{PREFIX}/protocolVersion": "2026-07-28", f"{PREFIX}/clientCapabilities": {}}
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
 
 
