@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,6 +25,7 @@ class Host:
         self._lines = BufferedByteReceiveStream(process.stdout)
         self._waiting: dict[int, tuple[anyio.Event, dict[str, Any]]] = {}
         self._last_id = 0
+        self._ended = False
 
     async def read(self) -> None:
         """Hand each answer to who waits for it, until the server ends."""
@@ -33,18 +33,30 @@ class Host:
             try:
                 message = json.loads(await self._lines.receive_until(b"\n", _MAX_LINE_BYTES))
             except (anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError):
-                return
+                break
             if "method" not in message and message.get("id") in self._waiting:
                 event, answer = self._waiting.pop(message["id"])
                 answer |= message
                 event.set()
+        self._ended = True
+        for event, _ in self._waiting.values():
+            event.set()
 
     async def request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of one request."""
+        """The result of one request.
+
+        Raises:
+            RuntimeError: the server has ended.
+        """
         self._last_id += 1
         event, answer = self._waiting[self._last_id] = anyio.Event(), dict[str, Any]()
         await self._send({"id": self._last_id, "method": method, "params": params})
-        await event.wait()
+        if not self._ended:
+            await event.wait()
+        if "result" not in answer:
+            raise RuntimeError(
+                f"{method}: " + ("the server has ended" if self._ended else f"refused: {answer}")
+            )
         return answer["result"]
 
     async def initialize(self) -> None:
@@ -94,10 +106,3 @@ def _end(process: Process) -> None:
     process.kill()
     for child in children:
         child.kill()
-
-
-async def seconds_of(work: Any) -> float:
-    """How long an awaitable takes."""
-    started = time.perf_counter()
-    await work
-    return time.perf_counter() - started
