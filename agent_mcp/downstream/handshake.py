@@ -16,7 +16,12 @@ from mcp.shared.inbound import (
     MCP_PROTOCOL_VERSION_HEADER,
     encode_header_value,
 )
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+    UNSUPPORTED_PROTOCOL_VERSION,
+)
 from mcp_types.version import (
     HANDSHAKE_PROTOCOL_VERSIONS,
     LATEST_HANDSHAKE_VERSION,
@@ -143,16 +148,38 @@ def _is_final(error: Exception | None) -> bool:
 
 
 async def _discover(peer: Peer) -> Channel:
-    params: JsonObject = {}
-    _add_envelope(params, LATEST_MODERN_VERSION)
-    headers = {MCP_PROTOCOL_VERSION_HEADER: LATEST_MODERN_VERSION, MCP_METHOD_HEADER: "server/discover"}
-    answer = await peer.request("server/discover", params, headers=headers, cancellable=False)
-    offered = answer.get("supportedVersions")
-    versions = cast("list[Any]", offered) if isinstance(offered, list) else []
-    mutual = [known for known in MODERN_PROTOCOL_VERSIONS if known in versions]
+    try:
+        answer = await _ask_for_versions(peer, LATEST_MODERN_VERSION)
+    except RpcError as error:
+        # A server may refuse a version and name those it takes, ours among them: then it is asked once more.
+        again = (
+            _mutual(_versions(error.data, "supported")) if error.code == UNSUPPORTED_PROTOCOL_VERSION else []
+        )
+        if not again:
+            raise
+        answer = await _ask_for_versions(peer, again[-1])
+    versions = _versions(answer, "supportedVersions")
+    mutual = _mutual(versions)
     if not mutual:
         raise UnavailableError(f"it speaks none of our protocol versions, but {versions}")
     return Channel(peer, "modern", mutual[-1], _capabilities(answer))
+
+
+async def _ask_for_versions(peer: Peer, protocol_version: str) -> JsonObject:
+    params: JsonObject = {}
+    _add_envelope(params, protocol_version)
+    headers = {MCP_PROTOCOL_VERSION_HEADER: protocol_version, MCP_METHOD_HEADER: "server/discover"}
+    return await peer.request("server/discover", params, headers=headers, cancellable=False)
+
+
+def _versions(data: object, key: str) -> list[Any]:
+    versions = cast("JsonObject", data).get(key) if isinstance(data, dict) else None
+    return cast("list[Any]", versions) if isinstance(versions, list) else []
+
+
+def _mutual(versions: list[Any]) -> list[str]:
+    """Those of the newer dialect that we speak too, the oldest first."""
+    return [known for known in MODERN_PROTOCOL_VERSIONS if known in versions]
 
 
 async def _initialize(peer: Peer) -> Channel:

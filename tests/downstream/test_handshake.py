@@ -100,3 +100,22 @@ async def test_requests_in_the_new_dialect_carry_envelope_and_headers() -> None:
         "mcp-name": "=?base64?w6k=?=",
         "mcp-param-a": "1",
     }
+
+
+async def test_a_server_that_refuses_the_first_version_and_names_ours_is_asked_again() -> None:
+    refusal: JsonObject = {"code": -32022, "message": "no", "data": {"supported": ["2026-07-28"]}}
+    asked: list[JsonObject] = []
+
+    def answer(request: JsonObject) -> JsonObject | None:
+        asked.append(request)
+        return {"error": refusal} if len(asked) == 1 else modern({})(request)
+
+    wire = MemoryWire(answer)
+    assert (await _agree(wire, "auto")).era == "modern"
+    assert wire.methods() == ["server/discover", "server/discover"]
+
+
+async def test_a_server_that_refuses_the_newer_versions_gets_the_handshake() -> None:
+    refusal: JsonObject = {"code": -32022, "message": "no", "data": {"supported": ["2025-11-25"]}}
+    wire = MemoryWire(legacy({"server/discover": {"error": refusal}}))
+    assert (await _agree(wire, "auto")).era == "legacy"
