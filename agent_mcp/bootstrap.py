@@ -21,6 +21,7 @@ from agent_mcp.server.app import McpServer, build_server
 from agent_mcp.server.publish import publish
 from agent_mcp.server.tools import PublishedTools
 from agent_mcp.sessions.cards import AgentCards
+from agent_mcp.sessions.chain import depth_of
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import SessionStore
@@ -115,7 +116,7 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             tools=hub,
             dispatcher=dispatcher,
             clock=clock,
-            limits=ServiceLimits(running_turns=config.server.max_running_turns),
+            limits=ServiceLimits(depth=depth_of(environ), running_turns=config.server.max_running_turns),
         )
         server = build_server(
             PublishedTools(service, feed=feed, clock=clock),

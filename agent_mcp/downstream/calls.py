@@ -46,7 +46,7 @@ class Order:
     call: ToolCall
     tool: Tool
     connection: Connection
-    meta: Mapping[str, str]
+    meta: Mapping[str, object]
     """Goes into `_meta` of the request."""
     emit: Emit
     on_live: Callable[[Live], None]

@@ -7,6 +7,8 @@ in a company.
 
 from collections.abc import Iterable, Mapping
 
+from agent_mcp.sessions.chain import DEPTH_VARIABLE, depth_of
+
 _POSIX = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 _WINDOWS = (
     "APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE",
@@ -24,6 +26,8 @@ def child_environment(
 ) -> dict[str, str]:
     """The whole environment of a child: the base set, the names in `inherit`, and its `own` variables over them.
 
+    A child that is an agent-mcp itself learns from it how deep it stands (`sessions.chain`).
+
     `platform` is `sys.platform`; on Windows names are compared without regard to case.
     """
     fold = str.upper if platform == "win32" else str
@@ -33,7 +37,8 @@ def child_environment(
         name: value for name, value in ours.items() if _is_passed(name, value, wanted=wanted, key=fold(name))
     }
     replaced = {fold(name) for name in own}
-    return {name: value for name, value in env.items() if fold(name) not in replaced} | dict(own)
+    kept = {name: value for name, value in env.items() if fold(name) not in replaced}
+    return kept | dict(own) | {DEPTH_VARIABLE: str(depth_of(ours) + 1)}
 
 
 def _is_passed(name: str, value: str, *, wanted: set[str], key: str) -> bool:

@@ -10,10 +10,9 @@ from agent_mcp.downstream.calls import Order, run_call
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.live import Live
 from agent_mcp.downstream.naming import name_prefix
+from agent_mcp.sessions.chain import ANCESTRY_KEY, META_PREFIX
 from agent_mcp.sessions.ports import ToolScope
 
-_KEY_PREFIX = "io.github.agent-mcp/"
-"""By the rules for `_meta` keys: a reversed domain, then a name."""
 _SHOWN_NAMES = 3
 
 
@@ -122,9 +121,10 @@ class ServerToolbox:
             if self._forgetful(connection):
                 self._memory.used(scope.session_id, tool.server, live.generation)
 
-        meta = {
-            f"{_KEY_PREFIX}idempotencyKey": f"{scope.session_id}/{scope.turn}/{call.id}",
-            f"{_KEY_PREFIX}sessionId": scope.session_id,
+        meta: dict[str, object] = {
+            f"{META_PREFIX}idempotencyKey": f"{scope.session_id}/{scope.turn}/{call.id}",
+            f"{META_PREFIX}sessionId": scope.session_id,
+            ANCESTRY_KEY: list(scope.ancestry),
         }
         return await run_call(Order(call, tool, connection, meta, scope.emit, remember))
 

@@ -20,14 +20,16 @@ from mcp_types import (
 from agent_mcp import version
 from agent_mcp.config.schema import ServerSettings
 from agent_mcp.server.asking import asker_for, retry_of
+from agent_mcp.server.catalogue import published_tools
 from agent_mcp.server.hosts import host_wait
 from agent_mcp.server.icons import ICON
 from agent_mcp.server.presence import is_gone
 from agent_mcp.server.principals import principal_of
 from agent_mcp.server.progress import Report
 from agent_mcp.server.publish import CACHE_HINTS
-from agent_mcp.server.tools import Caller, PublishedTools, published_tools
+from agent_mcp.server.tools import Caller, PublishedTools
 from agent_mcp.server.updates import open_tasks
+from agent_mcp.sessions.chain import ancestry_of
 
 INSTRUCTIONS = (
     "Agent sessions as tools. start_session gives a task to an agent that has its own model, tools and history; "
@@ -88,7 +90,7 @@ def build_server(
         if params.name not in catalogue:
             text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(catalogue))}."
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-        own = tools.for_principal(principal_of(ctx))
+        own = tools.for_principal(principal_of(ctx), ancestry=ancestry_of(ctx.meta or {}))
         return await own.call(params.name, params.arguments or {}, _caller(ctx, params, settings))
 
     def schema(name: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The eight published tools at a glance: names, descriptions, arguments, and what each calls.
+"""What each of the eight published tools does with its arguments: which use case it calls, and what it returns.
 
 Whatever a tool raises on purpose becomes a result of that tool's own schema; nothing here knows a transport.
 """
@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult
 
 from agent_mcp.errors import InternalError, PublicError
 from agent_mcp.server import arguments as args
 from agent_mcp.server import results
 from agent_mcp.server.asking import Answers, Asker, Retry
-from agent_mcp.server.hosts import LONG_RESULT_META, HostWait
+from agent_mcp.server.hosts import HostWait
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.log import SessionStatus
@@ -69,9 +69,10 @@ class PublishedTools:
             "close_session": self.close_session,
         }
 
-    def for_principal(self, principal: str) -> "PublishedTools":
-        """The same tools on the sessions of one principal alone."""
-        return PublishedTools(self._service.for_principal(principal), feed=self._feed, clock=self._clock)
+    def for_principal(self, principal: str, *, ancestry: tuple[str, ...] = ()) -> "PublishedTools":
+        """The same tools on the sessions of one principal alone; `ancestry`: the sessions that the call comes from."""
+        service = self._service.for_principal(principal).under(ancestry)
+        return PublishedTools(service, feed=self._feed, clock=self._clock)
 
     async def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> Result:
         """Run a tool; every failure is a result.
@@ -239,131 +240,3 @@ class PublishedTools:
             return None if session_id is None else (await self._service.summary(session_id)).status
         except PublicError:
             return None
-
-
-_TURN_OUTPUT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "session_id": {"type": ["string", "null"]},
-        "status": {"type": ["string", "null"]},
-        "turn": {"type": "integer"},
-        "text": {"type": "string"},
-        "stop_reason": {"type": ["string", "null"]},
-        "steps": {"type": "array"},
-        "usage": {"type": "object"},
-        "approvals": {"type": "array"},
-        "queued_messages": {"type": "integer"},
-        "warnings": {"type": "array"},
-        "error": {"type": ["object", "null"]},
-        "next": {"type": "string"},
-    },
-    "required": ["session_id", "status", "turn", "text", "stop_reason", "error", "next"],
-}
-_SUMMARY_OUTPUT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "session_id": {"type": ["string", "null"]},
-        "status": {"type": "string"},
-        "transcript": {"type": "array"},
-        "next_offset": {"type": ["integer", "null"]},
-        "error": {"type": ["object", "null"]},
-    },
-    "required": ["session_id", "error"],
-}
-_LIST_OUTPUT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "sessions": {"type": "array"},
-        "next_cursor": {"type": ["string", "null"]},
-        "error": {"type": ["object", "null"]},
-    },
-    "required": ["sessions", "next_cursor", "error"],
-}
-
-
-def _tool(
-    model: type[args.Arguments],
-    name: str,
-    title: str,
-    description: str,
-    *,
-    read_only: bool = False,
-    idempotent: bool = False,
-    output: dict[str, Any] = _TURN_OUTPUT,
-    long_result: bool = False,
-) -> Tool:
-    return Tool(
-        name=name,
-        title=title,
-        description=description,
-        input_schema=args.Schemas.of(model),
-        output_schema=output,
-        annotations=ToolAnnotations(
-            read_only_hint=read_only, destructive_hint=False, idempotent_hint=read_only or idempotent
-        ),
-        _meta=dict(LONG_RESULT_META) if long_result else None,
-    )
-
-
-def published_tools() -> list[Tool]:
-    """The tool list as hosts get it; the same at every start."""
-    return [
-        _tool(
-            args.StartSession,
-            "start_session",
-            "Start a session",
-            "Start an agent session with its own model, tools and history. With `message` its first turn runs: the "
-            "agent works through it with its tools and answers. Returns the answer, or status running when the wait "
-            "is over first; then call send_message with the session_id and no message.",
-            long_result=True,
-        ),
-        _tool(
-            args.SendMessage,
-            "send_message",
-            "Send a message",
-            "Send a message to a session and wait for the answer. Without `message`: keep waiting for the running "
-            "turn, or read the last one again. A message sent while a turn runs joins it.",
-            long_result=True,
-        ),
-        _tool(
-            args.Summary,
-            "summary",
-            "Summarize a session",
-            "Figures of a session: turns, steps, tool calls, usage, servers; with detail steps or full also the "
-            "transcript, in pages.",
-            read_only=True,
-            output=_SUMMARY_OUTPUT,
-            long_result=True,
-        ),
-        _tool(
-            args.ListSessions,
-            "list_sessions",
-            "List sessions",
-            "Sessions, newest first.",
-            read_only=True,
-            output=_LIST_OUTPUT,
-        ),
-        _tool(
-            args.Approve,
-            "approve",
-            "Answer an approval",
-            "Allow or deny a tool call that waits for approval. Ask the user first: the decision is theirs.",
-            idempotent=True,
-        ),
-        _tool(
-            args.OneSession, "cancel", "Cancel a turn", "Stop the session's running turn.", idempotent=True
-        ),
-        _tool(
-            args.ForkSession,
-            "fork_session",
-            "Fork a session",
-            "Copy a session's finished steps into a new session, to try another way from there.",
-        ),
-        _tool(
-            args.OneSession,
-            "close_session",
-            "Close a session",
-            "Cancel what runs and take no more messages. The transcript stays readable.",
-            idempotent=True,
-        ),
-    ]

@@ -254,6 +254,8 @@ class ToolScope:
     tools: Sequence[Sequence[str]]
     """Groups of patterns over uncut names; a tool must match one of every group."""
     emit: Emit
+    ancestry: Sequence[str] = ()
+    """Names of the session and of those that it runs under, outermost first; sent along with each call."""
 
 
 class ToolSource(Protocol):

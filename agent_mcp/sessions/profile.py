@@ -51,3 +51,5 @@ class Profile:
         default_factory=dict[str, Literal["retry", "unknown", "ask"]]
     )
     """By server: what becomes of a call that a crash broke off (default `unknown`)."""
+    ancestry: tuple[str, ...] = ()
+    """Names of the sessions that this one runs under, outermost first, and its own as the last (see `chain`)."""

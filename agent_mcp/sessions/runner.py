@@ -157,6 +157,7 @@ class TurnRunner:
             servers=profile.servers,
             tools=profile.tools,
             emit=emit,
+            ancestry=profile.ancestry,
         )
         hub = await self._tools.open_toolbox(scope)
         if journal.steps == 0:

@@ -4,15 +4,12 @@ A call writes what it has to say into the log, has the turn run, and then only w
 go away without the turn noticing. Knows no host and no protocol.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import anyio
-
-from agent_mcp.agent.history import close_open_calls
 from agent_mcp.errors import (
     ApprovalNotFoundError,
     BudgetExceededError,
@@ -21,17 +18,14 @@ from agent_mcp.errors import (
     SessionNotFoundError,
     session_not_found,
 )
+from agent_mcp.sessions.chain import chain_name, check_depth, check_no_circle
 from agent_mcp.sessions.events import (
     ApprovalGiven,
     CancelAsked,
     Event,
     SessionClosed,
-    ToolFinished,
-    TurnDelivered,
-    TurnEnded,
 )
 from agent_mcp.sessions.fork import forked_events
-from agent_mcp.sessions.log import SessionState, TurnState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.paging import PageRequest, SessionPage, read_page
 from agent_mcp.sessions.policy import exhausted
@@ -45,7 +39,7 @@ from agent_mcp.sessions.ports import (
     ToolSource,
 )
 from agent_mcp.sessions.profile import Profile
-from agent_mcp.sessions.reports import SessionSummary, TurnReport, report_turn, summarize
+from agent_mcp.sessions.reports import SessionSummary, TurnReport, summarize
 from agent_mcp.sessions.start import (
     Agents,
     StartRequest,
@@ -54,15 +48,11 @@ from agent_mcp.sessions.start import (
     narrowed,
     new_session_id,
 )
+from agent_mcp.sessions.waiting import TurnWatch, Watcher
 from agent_mcp.sessions.watch import Bell, SessionLists
 
 CANCEL_SECONDS = 4.5
 """How long a cancel waits for the runner to react before it takes the turn away from it."""
-
-SEIZED = "the turn was cancelled and its process did not answer. The call may have taken effect."
-
-Watcher = Callable[[SessionState], None]
-"""Told each time the log has grown while a call waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +61,8 @@ class ServiceLimits:
 
     running_turns: int = 256
     """Turns queued or running at once."""
+    depth: int = 0
+    """How many agent-mcp processes stand above this one."""
 
 
 class SessionService:
@@ -96,9 +88,16 @@ class SessionService:
         self._dispatcher = dispatcher
         self._clock = clock
         self._limits = limits or ServiceLimits()
-        self._reported: dict[str, int] = {}
+        self._watch = TurnWatch(store=store, logs=logs, dispatcher=dispatcher)
         self._lists = SessionLists()
         self._principal = ""
+        self._ancestry: tuple[str, ...] = ()
+
+    def under(self, ancestry: tuple[str, ...]) -> "SessionService":
+        """The same service as it is called by an agent's session, with the sessions above it; see `chain`."""
+        service = copy(self)
+        service._ancestry = ancestry
+        return service
 
     def for_principal(self, principal: str) -> "SessionService":
         """The same service as somebody else: every session is its principal's alone, and nobody else's exists."""
@@ -125,9 +124,11 @@ class SessionService:
         known = await self._known(session_id)
         if known is not None and session_id is not None:
             return await self._start_again(known, request, wait_seconds, watcher)
+        check_depth(self._ancestry, self._limits.depth)
         profile = await self._profile(request)
         await self._check_room(request.message)
         session_id = session_id or new_session_id()
+        profile = replace(profile, ancestry=(*self._ancestry, chain_name(session_id)))
         session = NewSession(
             id=session_id, profile=profile, origin=request.fingerprint, principal=self._principal
         )
@@ -140,8 +141,8 @@ class SessionService:
         self._logs.forget(session_id)
         self._lists.changed(self._principal)
         if request.message is None:
-            return await self._report(await self._logs.state(session_id), None)
-        return await self._wait(session_id, turn=1, wait_seconds=wait_seconds, watcher=watcher)
+            return self._watch.report(await self._logs.state(session_id), None)
+        return await self._watch.wait(session_id, turn=1, wait_seconds=wait_seconds, watcher=watcher)
 
     async def send(
         self, session_id: str, message: str | None, *, wait_seconds: float, watcher: Watcher | None = None
@@ -156,12 +157,15 @@ class SessionService:
         record = await self._record(session_id)
         if message is None:
             state = await self._logs.state(session_id)
-            return await self._wait(
+            return await self._watch.wait(
                 session_id, turn=len(state.turns), wait_seconds=wait_seconds, watcher=watcher
             )
+        check_no_circle(record, self._ancestry)
         await self._check_turn(record, message)
         submitted = await self._store.submit(session_id, message)
-        report = await self._wait(session_id, turn=submitted.turn, wait_seconds=wait_seconds, watcher=watcher)
+        report = await self._watch.wait(
+            session_id, turn=submitted.turn, wait_seconds=wait_seconds, watcher=watcher
+        )
         return replace(report, resent=submitted.outcome == "resent")
 
     async def approve(
@@ -193,7 +197,7 @@ class SessionService:
                 given = ApprovalGiven(call_id, "deny", "the request for approval had expired")
             await self._logs.absorb(state, await self._store.append(session_id, turn, [given]))
         counted = call.decision.decision if call.decision else "deny"
-        report = await self._wait(session_id, turn=turn, wait_seconds=wait_seconds, watcher=watcher)
+        report = await self._watch.wait(session_id, turn=turn, wait_seconds=wait_seconds, watcher=watcher)
         return replace(report, decision=counted)
 
     async def cancel(self, session_id: str) -> TurnReport:
@@ -204,9 +208,9 @@ class SessionService:
         if turn is not None:
             if not turn.cancel_asked:
                 await self._store.append(session_id, turn.number, [CancelAsked()])
-            await self._watch(state, turn.number, seconds=CANCEL_SECONDS, watcher=None, to_the_end=True)
-            await self._seize(state, turn)
-        return await self._report(state, state.turns[turn.number - 1] if turn else state.turn)
+            await self._watch.watch(state, turn.number, seconds=CANCEL_SECONDS, watcher=None, to_the_end=True)
+            await self._watch.seize(state, turn)
+        return self._watch.report(state, state.turns[turn.number - 1] if turn else state.turn)
 
     async def close(self, session_id: str) -> TurnReport:
         """Cancel what runs and take no more messages. May be repeated."""
@@ -230,13 +234,13 @@ class SessionService:
         """
         record = await self._record(session_id)
         events = forked_events(await self._store.read(session_id), at_step)
-        fork = NewSession(
-            id=new_session_id(), profile=record.profile, principal=record.principal, forked_from=session_id
-        )
+        fork_id = new_session_id()
+        profile = replace(record.profile, ancestry=(*self._ancestry, chain_name(fork_id)))
+        fork = NewSession(id=fork_id, profile=profile, principal=record.principal, forked_from=session_id)
         await self._store.create(fork, events=events)
         self._lists.changed(self._principal)
         state = await self._logs.state(fork.id)
-        return replace(await self._report(state, state.turn), forked_from=session_id)
+        return replace(self._watch.report(state, state.turn), forked_from=session_id)
 
     async def summary(self, session_id: str) -> SessionSummary:
         """The session in figures, with its folded log for a transcript."""
@@ -266,12 +270,7 @@ class SessionService:
 
     async def delivered(self, report: TurnReport) -> None:
         """The report, with a stop reason in it, is about to be sent to a caller who is still there."""
-        if report.stop_reason is None or not report.turn:
-            return
-        state = await self._logs.state(report.session_id)
-        if not state.turns[report.turn - 1].delivered:
-            stored = await self._store.append(report.session_id, report.turn, [TurnDelivered()])
-            await self._logs.absorb(state, stored)
+        await self._watch.delivered(report)
 
     async def _known(self, session_id: str | None) -> SessionRecord | None:
         if session_id is None:
@@ -328,61 +327,3 @@ class SessionService:
                 f"The session's budget leaves no room for another reply: {why}.",
                 hint="Read what there is with summary, or start a new session.",
             )
-
-    async def _wait(
-        self, session_id: str, *, turn: int, wait_seconds: float, watcher: Watcher | None
-    ) -> TurnReport:
-        state = await self._logs.state(session_id)
-        if not turn:
-            return await self._report(state, None)
-        await self._watch(state, turn, seconds=wait_seconds, watcher=watcher)
-        return await self._report(state, state.turns[turn - 1])
-
-    async def _watch(
-        self,
-        state: SessionState,
-        turn: int,
-        *,
-        seconds: float,
-        watcher: Watcher | None,
-        to_the_end: bool = False,
-    ) -> None:
-        """Return when the turn has ended, when it waits for a person (unless `to_the_end`), or after `seconds`."""
-
-        def settled() -> bool:
-            watched = state.turns[turn - 1]
-            return watched.ended is not None or (watched.resting and not to_the_end)
-
-        if settled():
-            return
-        self._dispatcher.enqueue(state.id, turn)
-        # The turn goes on when the time is up: only the watching ends.
-        with anyio.move_on_after(seconds):
-            async with self._store.tail(state.id, after=state.seq) as batches:
-                async for events in batches:
-                    await self._logs.absorb(state, events)
-                    if watcher is not None:
-                        watcher(state)
-                    if settled():
-                        return
-
-    async def _seize(self, state: SessionState, turn: TurnState) -> None:
-        """End a turn whose owner did not react to its cancel: it is frozen, and can no longer write."""
-        if turn.ended is not None:
-            return
-        answers = [
-            ToolFinished(result.call_id, result.content, result.is_error, result.code)
-            for result in close_open_calls(state.open_calls() if turn.steps else (), "INTERRUPTED", SEIZED)
-        ]
-        await self._store.seize(state.id, turn.number, [*answers, TurnEnded("cancelled")])
-        await self._logs.refresh(state)
-
-    async def _report(self, state: SessionState, turn: TurnState | None) -> TurnReport:
-        reported_to = self._reported.get(state.id, -1)
-        report = report_turn(state, turn=turn, reported_to=reported_to)
-        if turn is not None and turn.ended is not None:
-            self._reported.pop(state.id, None)
-        elif report.steps and report.status == "running":
-            finished = [step.number for step in report.steps if step.finished]
-            self._reported[state.id] = max([reported_to, *finished])
-        return report

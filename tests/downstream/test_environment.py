@@ -44,9 +44,17 @@ def test_exported_shell_functions_are_left_out() -> None:
 def test_windows_names_are_compared_without_regard_to_case() -> None:
     ours = {"Path": r"C:\bin", "SystemRoot": r"C:\Windows", "AWS_SECRET": "x"}
     env = child_environment(ours, inherit=(), own={"PATH": r"C:\own"}, platform="win32")
-    assert env == {"SystemRoot": r"C:\Windows", "PATH": r"C:\own"}
+    assert env == {"SystemRoot": r"C:\Windows", "PATH": r"C:\own", "AGENT_MCP_DEPTH": "1"}
 
 
 def test_all_that_the_sdk_passes_on_is_passed_on() -> None:
     ours = dict.fromkeys(DEFAULT_INHERITED_ENV_VARS, "x")
-    assert child_environment(ours, inherit=(), own={}, platform=sys.platform) == ours
+    assert child_environment(ours, inherit=(), own={}, platform=sys.platform).items() >= ours.items()
+
+
+def test_a_child_learns_how_deep_it_stands() -> None:
+    deeper = child_environment({"AGENT_MCP_DEPTH": "2"}, inherit=(), own={}, platform="linux")
+    odd = child_environment(
+        {"AGENT_MCP_DEPTH": "no"}, inherit=(), own={"AGENT_MCP_DEPTH": "0"}, platform="linux"
+    )
+    assert (deeper["AGENT_MCP_DEPTH"], odd["AGENT_MCP_DEPTH"]) == ("3", "1")

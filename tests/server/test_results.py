@@ -12,8 +12,8 @@ from mcp_types import CallToolResult
 
 from agent_mcp.agent.messages import Reply, Text, ToolCall, ToolResult, Usage
 from agent_mcp.errors import SessionNotFoundError
+from agent_mcp.server.catalogue import published_tools
 from agent_mcp.server.results import RESULT_CHARACTERS, error_result, summary_result, turn_result
-from agent_mcp.server.tools import published_tools
 from agent_mcp.sessions.events import (
     ApprovalAsked,
     Event,
