@@ -14,3 +14,7 @@ class StepLimit:
     def closing(self, steps: int) -> StopReason | None:
         """`max_steps` once the turn has had that many replies."""
         return "max_steps" if steps >= self.max_steps else None
+
+    def overrun(self) -> StopReason | None:
+        """A closing reply may always be asked for."""
+        return None

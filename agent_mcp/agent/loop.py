@@ -32,7 +32,7 @@ async def run_turn(
         FencedError: another runner owns the turn now.
     """
     while True:
-        ending = why_ending(journal)
+        ending = why_ending(journal) or (limits.overrun() if journal.last_reply else None)
         if calls := journal.open_calls():
             await (_run(calls, toolbox, journal) if ending is None else _refuse(calls, ending, journal))
         if ending is not None and await journal.end(ending):

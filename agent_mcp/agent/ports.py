@@ -70,6 +70,10 @@ class Limits(Protocol):
         """Why the next reply must be the closing one, after `steps` replies of this turn; None to go on."""
         ...
 
+    def overrun(self) -> StopReason | None:
+        """Why not even a closing reply may be asked for; None while one may."""
+        ...
+
 
 class Journal(Protocol):
     """The turn's memory: what has happened so far, and the place where each new thing is recorded first."""

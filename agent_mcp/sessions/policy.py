@@ -81,6 +81,16 @@ class BudgetLimits:
             return "budget"
         return self.inner.closing(steps)
 
+    def overrun(self) -> StopReason | None:
+        """`budget` once a reply has cost more than was left: a closing one would be the second beyond the limit."""
+        usage, budget = self.state.usage, self.budget
+        tokens = usage.input_tokens + usage.output_tokens
+        if budget.tokens is not None and tokens > budget.tokens:
+            return "budget"
+        if budget.cost_usd is not None and (usage.cost_usd or 0.0) > budget.cost_usd:
+            return "budget"
+        return self.inner.overrun()
+
 
 def exhausted(budget: Budget, state: SessionState, *, replies: int) -> str | None:
     """Which limit leaves no room for that many more replies, in words; None while there is room.

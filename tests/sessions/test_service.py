@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agent_mcp.agent.messages import Media, Text, ToolResult, ToolResults, UserMessage
+from agent_mcp.agent.messages import Media, Text, ToolResult, ToolResults, Usage, UserMessage
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.errors import (
     ApprovalNotFoundError,
@@ -883,3 +883,14 @@ async def test_nobody_can_see_or_touch_anothers_session(tmp_path: Path) -> None:
         fork = await ada.fork("s1", at_step=None)
         assert (await ada.summary(fork.session_id)).record.principal == "ada"
     assert [line.id for line, _ in mine.sessions] == ["s1"]
+
+
+async def test_a_reply_beyond_the_budget_is_the_last_one_and_its_calls_are_not_run(tmp_path: Path) -> None:
+    greedy = calls(("t__echo", {}), text="let me see", usage=Usage(900, 200, cost_usd=2.0))
+    async with world(tmp_path, greedy, says("never"), tools=echo_tools()) as w:
+        tokens = await start(w, budget=Budget(tokens=1000))
+        cost = await start(w, budget=Budget(cost_usd=1.0), session_id="s2")
+    for report in (tokens, cost):
+        assert (report.stop_reason, report.text, len(report.steps)) == ("budget", "let me see", 1)
+        assert report.steps[0].calls[0].status == "denied"
+    assert w.tools.called == []
