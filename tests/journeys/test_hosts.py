@@ -95,10 +95,11 @@ async def test_claude_code_drives_a_turn(tmp_path: Path) -> None:
             DISABLE_TELEMETRY="1",
             DISABLE_AUTOUPDATER="1",
             CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
+            MCP_CONNECTION_NONBLOCKING="0",  # or its first request may go out before our tools are there
         )
     assert json.loads(said)["result"] == "The agent said it."
-    assert "THE ANSWER IS 42." in told_back(model)
     assert sorted(work_done(home)) == ["look a", "look b"]
+    assert "THE ANSWER IS 42." in told_back(model)
     assert home.kinds()[-2:] == ["turn_ended", "delivered"]
 
 
@@ -120,8 +121,8 @@ async def test_codex_drives_a_turn(tmp_path: Path) -> None:
             FAKE_KEY="x",
         )
     assert "The agent said it." in said
-    assert "THE ANSWER IS 42." in told_back(model)
     assert sorted(work_done(home)) == ["look a", "look b"]
+    assert "THE ANSWER IS 42." in told_back(model)
 
 
 def codex_config(server: Json, base_url: str) -> str:
@@ -132,6 +133,7 @@ def codex_config(server: Json, base_url: str) -> str:
         f'[model_providers.fake]\nname = "fake"\nbase_url = "{base_url}"',
         'wire_api = "responses"\nenv_key = "FAKE_KEY"',
         f"[mcp_servers.agent]\ncommand = {json.dumps(server['command'])}\nargs = {json.dumps(server['args'])}",
+        "required = true\nstartup_timeout_sec = 30",
         "[mcp_servers.agent.env]",
         *(f"{name} = {json.dumps(value)}" for name, value in environ.items()),
     ]
