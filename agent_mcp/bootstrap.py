@@ -26,8 +26,9 @@ from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
-from agent_mcp.sessions.service import ServiceLimits, SessionService
+from agent_mcp.sessions.service import SessionService
 from agent_mcp.store.open import default_store_url, open_store
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,12 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             tools=hub,
             dispatcher=dispatcher,
             clock=clock,
-            limits=ServiceLimits(depth=depth_of(environ), running_turns=config.server.max_running_turns),
+            limits=ServiceLimits(
+                depth=depth_of(environ),
+                running_turns=config.server.max_running_turns,
+                running_turns_each=config.server.limits.running_turns,
+                sessions_each=config.server.limits.sessions,
+            ),
         )
         server = build_server(
             PublishedTools(service, feed=feed, clock=clock),

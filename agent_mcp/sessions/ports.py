@@ -185,8 +185,12 @@ class SessionStore(Protocol):
         dispatcher runs already, unless that failed), or with a dead owner."""
         ...
 
-    async def count_unfinished(self) -> int:
-        """How many turns are queued or running in the whole store."""
+    async def count_unfinished(self, principal: str | None = None) -> int:
+        """How many turns are queued or running in the whole store, or of one principal."""
+        ...
+
+    async def count_open(self, principal: str) -> int:
+        """How many sessions of a principal are not closed."""
         ...
 
     async def list(

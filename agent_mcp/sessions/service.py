@@ -7,13 +7,12 @@ go away without the turn noticing. Knows no host and no protocol.
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from agent_mcp.errors import (
     ApprovalNotFoundError,
     BudgetExceededError,
-    SessionBusyError,
     SessionExistsError,
     SessionNotFoundError,
     session_not_found,
@@ -40,6 +39,7 @@ from agent_mcp.sessions.ports import (
 )
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.reports import SessionSummary, TurnReport, summarize
+from agent_mcp.sessions.room import Room, ServiceLimits
 from agent_mcp.sessions.start import (
     Agents,
     StartRequest,
@@ -53,16 +53,6 @@ from agent_mcp.sessions.watch import Bell, SessionLists
 
 CANCEL_SECONDS = 4.5
 """How long a cancel waits for the runner to react before it takes the turn away from it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceLimits:
-    """Caps over all sessions of a store."""
-
-    running_turns: int = 256
-    """Turns queued or running at once."""
-    depth: int = 0
-    """How many agent-mcp processes stand above this one."""
 
 
 class SessionService:
@@ -88,6 +78,7 @@ class SessionService:
         self._dispatcher = dispatcher
         self._clock = clock
         self._limits = limits or ServiceLimits()
+        self._room = Room(store, self._limits)
         self._watch = TurnWatch(store=store, logs=logs, dispatcher=dispatcher)
         self._lists = SessionLists()
         self._principal = ""
@@ -126,17 +117,19 @@ class SessionService:
             return await self._start_again(known, request, wait_seconds, watcher)
         check_depth(self._ancestry, self._limits.depth)
         profile = await self._profile(request)
-        await self._check_room(request.message)
         session_id = session_id or new_session_id()
         profile = replace(profile, ancestry=(*self._ancestry, chain_name(session_id)))
         session = NewSession(
             id=session_id, profile=profile, origin=request.fingerprint, principal=self._principal
         )
         try:
-            await self._store.create(session, message=request.message)
+            await self._create(session, request.message)
         except SessionExistsError:
+            known = await self._known(session_id)
+            if known is None:  # Somebody else's, of whom no more is said than that the id is taken.
+                raise
             # The same call sent twice at once: the other one was quicker.
-            return await self._start_again(await self._record(session_id), request, wait_seconds, watcher)
+            return await self._start_again(known, request, wait_seconds, watcher)
         # Another process may have deleted a session of this id that is still held here.
         self._logs.forget(session_id)
         self._lists.changed(self._principal)
@@ -161,8 +154,9 @@ class SessionService:
                 session_id, turn=len(state.turns), wait_seconds=wait_seconds, watcher=watcher
             )
         check_no_circle(record, self._ancestry)
-        await self._check_turn(record, message)
-        submitted = await self._store.submit(session_id, message)
+        async with self._room.entry():
+            await self._check_turn(record, message)
+            submitted = await self._store.submit(session_id, message)
         report = await self._watch.wait(
             session_id, turn=submitted.turn, wait_seconds=wait_seconds, watcher=watcher
         )
@@ -200,12 +194,15 @@ class SessionService:
         report = await self._watch.wait(session_id, turn=turn, wait_seconds=wait_seconds, watcher=watcher)
         return replace(report, decision=counted)
 
-    async def cancel(self, session_id: str) -> TurnReport:
-        """Stop the turn that runs, if one does, and return how it ended; the first end in the log counts."""
+    async def cancel(self, session_id: str, *, only: int | None = None) -> TurnReport:
+        """Stop the turn that runs, if one does, and return how it ended; the first end in the log counts.
+
+        With `only` no other turn than this one is stopped.
+        """
         await self._record(session_id)
         state = await self._logs.state(session_id)
         turn = state.active
-        if turn is not None:
+        if turn is not None and only in (None, turn.number):
             if not turn.cancel_asked:
                 await self._store.append(session_id, turn.number, [CancelAsked()])
             await self._watch.watch(state, turn.number, seconds=CANCEL_SECONDS, watcher=None, to_the_end=True)
@@ -237,7 +234,9 @@ class SessionService:
         fork_id = new_session_id()
         profile = replace(record.profile, ancestry=(*self._ancestry, chain_name(fork_id)))
         fork = NewSession(id=fork_id, profile=profile, principal=record.principal, forked_from=session_id)
-        await self._store.create(fork, events=events)
+        async with self._room.entry():
+            await self._room.check_session(self._principal)
+            await self._store.create(fork, events=events)
         self._lists.changed(self._principal)
         state = await self._logs.state(fork.id)
         return replace(self._watch.report(state, state.turn), forked_from=session_id)
@@ -287,6 +286,13 @@ class SessionService:
             raise session_not_found(session_id)
         return record
 
+    async def _create(self, session: NewSession, message: str | None) -> None:
+        async with self._room.entry():
+            await self._room.check_session(self._principal)
+            if message is not None:
+                await self._room.check_turn(self._principal)
+            await self._store.create(session, message=message)
+
     async def _start_again(
         self, known: SessionRecord, request: StartRequest, wait_seconds: float, watcher: Watcher | None
     ) -> TurnReport:
@@ -305,14 +311,6 @@ class SessionService:
         self._models.open_model(model)
         return replace(profile, model=model)
 
-    async def _check_room(self, message: str | None) -> None:
-        limit = self._limits.running_turns
-        if message is not None and await self._store.count_unfinished() >= limit:
-            raise SessionBusyError(
-                f"{limit} turns run or wait already, which is the limit.",
-                hint="Wait for one to end, cancel one, or raise server.max_running_turns in the config.",
-            )
-
     async def _check_turn(self, record: SessionRecord, message: str) -> None:
         """Whether a new turn may begin; a message that joins a turn or is sent again needs no room."""
         state = await self._logs.state(record.id)
@@ -321,7 +319,7 @@ class SessionService:
             return
         if turn is not None and not turn.delivered and turn.messages[-1:] == [message]:
             return
-        await self._check_room(message)
+        await self._room.check_turn(self._principal)
         if why := exhausted(record.profile.budget, state, replies=1):
             raise BudgetExceededError(
                 f"The session's budget leaves no room for another reply: {why}.",

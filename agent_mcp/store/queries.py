@@ -100,6 +100,17 @@ ORDER BY s.updated, s.id
 
 COUNT_UNFINISHED = "SELECT count(*) FROM turns WHERE status <> 'done'"
 
+COUNT_UNFINISHED_OF = """
+SELECT count(*) FROM turns AS t JOIN sessions AS s ON s.id = t.session
+WHERE t.status <> 'done' AND s.principal = ?
+"""
+
+COUNT_OPEN = """
+SELECT count(*) FROM sessions AS s
+WHERE principal = ?
+    AND NOT EXISTS (SELECT 1 FROM events WHERE session = s.id AND kind = 'session_closed')
+"""
+
 # `title` and `casefold` are functions of ours (see `reader`). The subqueries on the outside run for the page alone.
 LISTING = """
 WITH page AS (

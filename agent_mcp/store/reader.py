@@ -73,9 +73,15 @@ class Reader:
         """The first turn of each session that has not ended, whoever owns it."""
         return [TurnRef(*row) for row in self._rows(queries.UNFINISHED, ())]
 
-    def count_unfinished(self) -> int:
-        """Turns that have not ended, in all sessions."""
-        return self._rows(queries.COUNT_UNFINISHED, ())[0][0]
+    def count_unfinished(self, principal: str | None) -> int:
+        """Turns that have not ended, in all sessions or in a principal's."""
+        if principal is None:
+            return self._rows(queries.COUNT_UNFINISHED, ())[0][0]
+        return self._rows(queries.COUNT_UNFINISHED_OF, (principal,))[0][0]
+
+    def count_open(self, principal: str) -> int:
+        """A principal's sessions that are not closed."""
+        return self._rows(queries.COUNT_OPEN, (principal,))[0][0]
 
     def data_version(self) -> int:
         """Changes whenever any other connection, the writer's included, has committed. Takes 3 µs.

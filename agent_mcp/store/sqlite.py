@@ -124,9 +124,13 @@ class SqliteStore:
         dead = await anyio.to_thread.run_sync(self._dead, others) if others else ()
         return [turn for turn in turns if turn.owner in (None, self.owner) or turn.owner in dead]
 
-    async def count_unfinished(self) -> int:
+    async def count_unfinished(self, principal: str | None = None) -> int:
         """See `SessionStore`."""
-        return self._reader.count_unfinished()
+        return self._reader.count_unfinished(principal)
+
+    async def count_open(self, principal: str) -> int:
+        """See `SessionStore`."""
+        return self._reader.count_open(principal)
 
     async def list(
         self, *, principal: str = "", query: str = "", limit: int, before: tuple[float, str] | None = None

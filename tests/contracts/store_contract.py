@@ -591,6 +591,20 @@ class Turns:
         assert queued == ["s2", "s3"]
         assert await store.count_unfinished() == 3
 
+    async def test_each_principal_has_counts_of_its_own(self, store: SessionStore) -> None:
+        for number, principal in enumerate(("ada", "ada", "ada", "bob", "")):
+            message = "hello" if number else None
+            await store.create(NewSession(f"s{number}", Profile(), principal=principal), message=message)
+        await store.append("s2", 0, [SessionClosed()])
+        assert [await store.count_open(each) for each in ("ada", "bob", "", "eve")] == [2, 1, 1, 0]
+        assert [await store.count_unfinished(each) for each in ("ada", "bob", "", "eve", None)] == [
+            2,
+            1,
+            1,
+            0,
+            4,
+        ]
+
 
 class StoreContract(Sessions, Log, Messages, Turns):
     """All of it."""

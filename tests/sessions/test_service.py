@@ -25,6 +25,7 @@ from agent_mcp.errors import (
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile
 from agent_mcp.sessions.reports import TurnReport
+from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.start import StartRequest
 from tests.support.world import FunctionTools, OneAgent, Plan, World, calls, open_world, says, until
 
@@ -412,7 +413,7 @@ async def test_too_many_running_turns_are_refused_and_no_session_is_made(tmp_pat
     async def waits(request: ModelRequest) -> Any:
         await anyio.sleep_forever()
 
-    async with world(tmp_path, waits, running_turns=1) as w:
+    async with world(tmp_path, waits, limits=ServiceLimits(1)) as w:
         await start(w, "first", wait=0)
         with pytest.raises(SessionBusyError):
             await start(w, "second", session_id="s2")

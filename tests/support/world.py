@@ -21,8 +21,9 @@ from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import ServerStatus, SessionStore, ToolScope
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
-from agent_mcp.sessions.service import ServiceLimits, SessionService
+from agent_mcp.sessions.service import SessionService
 from agent_mcp.store.open import open_store
 
 Plan = Reply | Exception | Callable[[ModelRequest], Awaitable[Reply]]
@@ -198,7 +199,7 @@ async def open_world(
     *plan: Plan,
     profile: Profile | None = None,
     tools: FunctionTools | None = None,
-    running_turns: int = 256,
+    limits: ServiceLimits | None = None,
 ) -> AsyncGenerator[World]:
     """A service on a store in `folder`; a second one on the same folder is a second process in all but name."""
     clock, feed, model = TestClock(), LiveFeed(), PlannedModel(plan or [says("hello")])
@@ -215,7 +216,7 @@ async def open_world(
                 tools=hub,
                 dispatcher=dispatcher,
                 clock=clock,
-                limits=ServiceLimits(running_turns),
+                limits=limits,
             )
             yield World(service, store, logs, dispatcher, feed, model, hub, clock)
 
