@@ -68,13 +68,22 @@ def _described_link(uri: str, link: Mapping[str, Any]) -> str:
 
 def _is_said(structured: Any, content: Iterable[Content]) -> bool:
     """Whether a text block already is this JSON: servers repeat it there for hosts that read only text."""
-    wanted = _canonical(structured)
-    return any(_canonical(_parsed(part.text)) == wanted for part in content if isinstance(part, Text))
+    wanted = {_canonical(structured)}
+    texts = [part.text for part in content if isinstance(part, Text)]
+    match structured:
+        case {"result": wrapped, **others} if not others:
+            # The Python SDK wraps what is no object so, and sends the text of it alone.
+            wanted.add(_canonical(wrapped))
+            if wrapped in texts:
+                return True
+        case _:
+            pass
+    return any(_as_json(text) in wanted for text in texts)
 
 
-def _parsed(text: str) -> Any:
+def _as_json(text: str) -> str | None:
     try:
-        return json.loads(text)
+        return _canonical(json.loads(text))
     except (ValueError, RecursionError):
         return None
 

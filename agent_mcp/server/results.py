@@ -130,13 +130,24 @@ def next_call(report: TurnReport) -> str:
         return "Call send_message with this session_id and no message to keep waiting; the turn goes on meanwhile."
     if report.problem is not None:
         return report.problem.hint or "Call send_message to try again; nothing of the session is lost."
-    if report.stop_reason == "max_steps":
-        return (
-            "The step limit ended the turn: call send_message with a message such as 'go on' for another one."
-        )
+    if report.forked_from is not None:
+        return f"This is a fork of {report.forked_from}: call send_message with this session_id to go another way."
     if report.turn == 0:
         return "Call send_message with this session_id and a message."
-    return "Call send_message with this session_id to go on, or close_session when done."
+    return NEXT_AFTER_STOP.get(
+        report.stop_reason or "",
+        "Call send_message with this session_id to go on, or close_session when done.",
+    )
+
+
+NEXT_AFTER_STOP = {
+    "max_steps": "The step limit ended the turn: call send_message with a message such as 'go on' for another one.",
+    "max_tokens": "The answer was cut at the model's output limit: call send_message and ask for the rest.",
+    "budget": "The session's budget is spent: read it with summary, or go on in a new session.",
+    "cancelled": "The turn was cancelled: call send_message with another message to go on.",
+    "refusal": "The model refused to go on: call send_message with another message.",
+    "interrupted": "The turn ended its process three times and was given up: call send_message to go another way.",
+}
 
 
 def usage_view(usage: Usage) -> Json:
@@ -252,11 +263,19 @@ def _turn_result(content: Json) -> CallToolResult:
         f"{one.get('arguments_omitted') or _json(one['arguments'])}"
         for one in content["approvals"]
     ]
-    parts.append(f"[session {content['session_id']}; {content['status']}; next: {content['next']}]")
+    parts += [f"Warning: {cut(warning, 300)}" for warning in content["warnings"][:3]]
+    parts.append(_last_line(content))
     error = content["error"]
     if error is not None and not content["turn"]:
         parts = [_error_line(error), parts[-1]]
     return _result(content, "\n\n".join(part for part in parts if part), is_error=error is not None)
+
+
+def _last_line(content: Json) -> str:
+    """Session, status and next call; how the turn ended, if not by an answer."""
+    stop = content["stop_reason"]
+    ended = f"; ended: {stop}" if stop not in (None, "end_turn") else ""
+    return f"[session {content['session_id']}; {content['status']}{ended}; next: {content['next']}]"
 
 
 def _result(content: Json, text: str, *, is_error: bool = False) -> CallToolResult:

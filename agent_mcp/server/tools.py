@@ -5,7 +5,7 @@ Whatever a tool raises on purpose becomes a result of that tool's own schema; no
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult
@@ -128,8 +128,8 @@ class PublishedTools:
         """Answer a waiting approval."""
         approve = args.parse(args.Approve, given)
 
-        def approved(wait_seconds: float, watcher: Watcher | None) -> Awaitable[TurnReport]:
-            return self._service.approve(
+        async def approved(wait_seconds: float, watcher: Watcher | None) -> TurnReport:
+            report = await self._service.approve(
                 approve.session_id,
                 approve.call_id,
                 approve.decision,
@@ -137,6 +137,10 @@ class PublishedTools:
                 wait_seconds=wait_seconds,
                 watcher=watcher,
             )
+            if report.decision == approve.decision:
+                return report
+            told = f"{approve.call_id} was answered before: {report.decision}. The first answer counts."
+            return replace(report, warnings=[told, *report.warnings])
 
         return await self._turn(approve.session_id, approve.wait_seconds, caller, approved)
 

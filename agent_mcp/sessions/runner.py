@@ -40,11 +40,15 @@ from agent_mcp.sessions.ports import (
     ToolSource,
 )
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.transcript import cut
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 """So many claims may find nothing new since the one before; then the turn is what kills its process."""
+
+NOTED_CHARACTERS = 200
+"""What the model is told of a server that is down; the person gets all of it in the result's warnings."""
 
 CANCELLED = "the turn was cancelled while this call ran or waited. It may have taken effect."
 INTERRUPTED = "the process ended three times while this turn ran. It may have taken effect."
@@ -217,5 +221,6 @@ async def _fix_tools(journal: LogJournal, hub: SessionToolbox) -> None:
 
 def _note_on_servers(before: Sequence[str], now: Sequence[str]) -> str:
     if now:
-        return f"{NOTE} Not available in this turn: {'; '.join(now)}"
+        reasons = "; ".join(cut(warning, NOTED_CHARACTERS) for warning in now)
+        return f"{NOTE} Not available in this turn: {reasons}"
     return f"{NOTE} All servers are available again." if before else ""

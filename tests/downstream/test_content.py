@@ -112,3 +112,22 @@ def test_no_answer_whatever_it_is_loses_a_block(blocks: list[Any], structured: A
 @given(st.text())
 def test_text_is_kept_to_the_letter(text: str) -> None:
     assert _content({"content": [{"type": "text", "text": text}]}) == (Text(text),)
+
+
+@pytest.mark.parametrize(
+    ("structured", "text", "said"),
+    [
+        ({"result": "plain words"}, "plain words", True),
+        ({"result": 5}, "5", True),
+        ({"result": [1, 2]}, "[1, 2]", True),
+        ({"result": None}, "plain words", False),
+        ({"result": "other"}, "plain words", False),
+        ({"result": "plain words", "more": 1}, "plain words", False),
+    ],
+)
+def test_a_wrapped_result_that_the_text_says_already_is_not_said_twice(
+    structured: dict[str, Any], text: str, said: bool
+) -> None:
+    answer = {"content": [{"type": "text", "text": text}], "structuredContent": structured}
+    result = to_result(ToolCall("c1", "s__t", {}), answer, duration_ms=1)
+    assert len(result.content) == (1 if said else 2)
