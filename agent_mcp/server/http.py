@@ -36,7 +36,7 @@ from agent_mcp.server.tokens import ConfiguredTokens, FirstThatKnows
 from agent_mcp.sessions.ports import Clock
 
 PATH = "/mcp"
-GRACE_SECONDS = 1
+GRACE_SECONDS = 0.4
 """How long requests may go on once we are told to end. Turns are not lost with them."""
 
 
@@ -52,17 +52,17 @@ class HttpServer:
 
     async def serve(self, listener: socket.socket, *, host: str) -> None:
         """Serve on a listening socket, bound to `host`, until cancelled."""
-        uvicorn_server = _Uvicorn(self._uvicorn_config(host))
+        server = _Uvicorn(self._uvicorn_config(host))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(uvicorn_server.serve, [listener])
+            tasks.start_soon(server.run_to_end, listener)
             try:
                 await anyio.sleep_forever()
             finally:
-                uvicorn_server.should_exit = True
+                server.should_exit = True
                 # Shielded: uvicorn must see the flag and close its connections before the rest goes.
                 with anyio.move_on_after(GRACE_SECONDS + 0.3, shield=True):
-                    await uvicorn_server.ended.wait()
-                tasks.cancel_scope.cancel()
+                    await server.ended.wait()
+                server.scope.cancel()
 
     def asgi(self, host: str) -> ASGIApp:
         """The application. Host and Origin come first: a page in a browser must learn nothing, not even a 401."""
@@ -137,7 +137,7 @@ class HttpServer:
         )
 
     def _uvicorn_config(self, host: str) -> uvicorn.Config:
-        return uvicorn.Config(
+        config = uvicorn.Config(
             self.asgi(host),
             http=impatient(self.settings.request_seconds),
             ws="none",
@@ -146,8 +146,10 @@ class HttpServer:
             server_header=False,
             limit_concurrency=self.settings.max_connections,
             timeout_keep_alive=max(1, round(self.settings.keep_alive_seconds)),
-            timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        # Declared as whole seconds, but it only bounds a wait.
+        config.timeout_graceful_shutdown = GRACE_SECONDS  # pyright: ignore[reportAttributeAccessIssue]
+        return config
 
 
 @asynccontextmanager
@@ -174,11 +176,14 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ended = anyio.Event()
+        # Shielded: cancelled from outside it would drop its connections without a word, and complain of it.
+        self.scope = anyio.CancelScope(shield=True)
 
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until `should_exit`."""
+    async def run_to_end(self, listener: socket.socket) -> None:
+        """Serve until `should_exit`, or until `scope` is cancelled."""
         try:
-            await super().serve(sockets)
+            with self.scope:
+                await self.serve([listener])
         finally:
             self.ended.set()
 
