@@ -82,6 +82,17 @@ class ModelCatalog:
         target = await self._loader.named(resolve_target(reference, self._models, self._environ))
         return f"{provider}:{target.model}"
 
+    async def has_price(self, reference: str) -> bool:
+        """Whether replies of this model will have a known cost; loads the price list, in a thread.
+
+        Raises:
+            UnsupportedProviderError, MissingApiKeyError: as `open_model`.
+        """
+        if split_reference(reference, self._models)[0] == SCRIPTED:
+            return False
+        target = resolve_target(reference, self._models, self._environ)
+        return await self._prices.knows(target.model, target)
+
     async def preload(self, reference: str) -> None:
         """Import what a reference will need (SDK, price list) and make its client, in a thread, without network.
 

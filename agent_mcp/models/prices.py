@@ -51,6 +51,10 @@ class PriceList:
             return None
         return float(price.total_price)
 
+    async def knows(self, model: str, target: Target) -> bool:
+        """Whether a price is known for this model."""
+        return await self.cost_usd(Usage(input_tokens=1), model=model, target=target) is not None
+
     def _counted(self, usage: Usage) -> Any:
         # Like ours, its input tokens include the cached ones.
         return self._usage(

@@ -296,6 +296,10 @@ class ModelSource(Protocol):
         """
         ...
 
+    async def has_price(self, reference: str) -> bool:
+        """Whether replies of this model will have a known cost."""
+        ...
+
     def open_model(self, reference: str) -> Model:
         """The model of a reference (`provider:model` or an alias); no network, no SDK import.
 

@@ -309,6 +309,11 @@ class SessionService:
         profile = narrowed(agent, request, self._agents)
         model = await self._models.resolve(profile.model)
         self._models.open_model(model)
+        if profile.budget.cost_usd is not None and not await self._models.has_price(model):
+            raise BudgetExceededError(
+                f"The model {model} has no known price, so a budget of cost cannot be held.",
+                hint="Choose a model with a known price, or a budget of tokens.",
+            )
         return replace(profile, model=model)
 
     async def _check_turn(self, record: SessionRecord, message: str) -> None:

@@ -895,3 +895,12 @@ async def test_a_reply_beyond_the_budget_is_the_last_one_and_its_calls_are_not_r
         assert (report.stop_reason, report.text, len(report.steps)) == ("budget", "let me see", 1)
         assert report.steps[0].calls[0].status == "denied"
     assert w.tools.called == []
+
+
+async def test_a_cost_budget_for_a_model_without_a_price_is_refused_at_the_start(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.models.priced = False
+        with pytest.raises(BudgetExceededError, match="no known price"):
+            await start(w, budget=Budget(cost_usd=1.0))
+        with pytest.raises(SessionNotFoundError):
+            await w.service.summary("s1")

@@ -79,6 +79,12 @@ class PlannedModels:
         """Every reference names its model."""
         return reference
 
+    priced = True
+
+    async def has_price(self, reference: str) -> bool:
+        """As a test says."""
+        return self.priced
+
     def open_model(self, reference: str) -> Model:
         """A planned model; any other name has no key."""
         if reference not in self.models:
@@ -189,6 +195,7 @@ class World:
     dispatcher: LocalDispatcher
     feed: LiveFeed
     model: PlannedModel
+    models: PlannedModels
     tools: FunctionTools
     clock: TestClock
 
@@ -218,7 +225,7 @@ async def open_world(
                 clock=clock,
                 limits=limits,
             )
-            yield World(service, store, logs, dispatcher, feed, model, hub, clock)
+            yield World(service, store, logs, dispatcher, feed, model, models, hub, clock)
 
 
 async def until(condition: Callable[[], bool]) -> None:
