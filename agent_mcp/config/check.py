@@ -78,6 +78,9 @@ def _complaint(model: type[BaseModel], detail: ErrorDetails) -> Complaint:
     if error_type == "extra_forbidden":
         known = _model_at(model, detail["loc"][:-1]).model_fields
         return Complaint(key, "is not a key that we know", did_you_mean(str(detail["loc"][-1]), known))
+    if detail["loc"][-2:-1] == ("approvals",) and detail["loc"][-1] in APPROVALS_SHAPES:
+        other = "another string" if isinstance(detail["input"], str) else kind(detail["input"])
+        return Complaint(key, f'must be an object or "off", not {other}')
     problem = _PLAIN.get(error_type) or _by_limit(detail)
     if error_type in _TOLD_BY_THE_TYPE or error_type not in _PLAIN:
         return Complaint(key, problem)

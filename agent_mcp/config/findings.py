@@ -15,6 +15,11 @@ class Complaint:
     problem: str
     hint: str = ""
 
+    @property
+    def described(self) -> str:
+        """The problem and its way out."""
+        return f"{self.problem} ({self.hint})" if self.hint else self.problem
+
     def under(self, prefix: str) -> "Complaint":
         """The same, seen from one level up."""
         return Complaint(".".join(part for part in (prefix, self.key) if part), self.problem, self.hint)
@@ -44,7 +49,7 @@ class Findings:
         return f"{self.file}: {key}" if key else self.file
 
     def raise_errors(self) -> None:
-        """One error for all that was refused: the first in full, the others after it.
+        """One error for all that was refused, in the order found, each with its way out.
 
         Raises:
             ConfigError: something was refused.
@@ -52,5 +57,7 @@ class Findings:
         if not self.errors:
             return
         first, *others = self.errors
-        also = "".join(f"; also {other.key}: {other.problem}" for other in others)
-        raise ConfigError(self.place(first.key), first.problem + also, hint=first.hint)
+        if not others:
+            raise ConfigError(self.place(first.key), first.problem, hint=first.hint)
+        also = "".join(f"; also {other.key}: {other.described}" for other in others)
+        raise ConfigError(self.place(first.key), first.described + also)

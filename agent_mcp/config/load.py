@@ -62,10 +62,12 @@ class _Reader:
         sections = Sections(data, findings)
         servers = read_servers(sections.objects("mcpServers"), origin, findings)
         models = sections.entries("models", ModelEntry)
-        known = Known(servers=servers.names, models=tuple(models))
+        # Models with errors count: who refers to one has made no mistake.
+        known = Known(servers=servers.names, models=sections.names("models"))
         agents = sections.entries("agents", AgentEntry)
         defaults = sections.entry("defaults", Defaults)
-        _refuse_unknown_references(agents, defaults, known, findings)
+        if sections.has_object("mcpServers", "models"):
+            _refuse_unknown_references(agents, defaults, known, findings)
         settings, store = self._settings(sections, findings), sections.text("store")
         directories = [self._path(written) for written in sections.texts("agents_dir")]
         findings.raise_errors()
@@ -75,6 +77,8 @@ class _Reader:
             servers=servers.usable,
             unavailable=servers.unavailable,
             disabled=tuple(servers.disabled),
+            left_out=servers.left_out,
+            ignored_keys=tuple(servers.ignored),
             agents={name: self._with_whole_model(agent) for name, agent in agents.items()},
             defaults=self._with_whole_model(defaults),
             models={name: self._with_whole_use(entry) for name, entry in models.items()},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent_mcp.config.findings import Complaint
 from agent_mcp.config.schema import AgentEntry, ApprovalsEntry
-from agent_mcp.config.spelling import did_you_mean
+from agent_mcp.config.spelling import did_you_mean, nearest
 
 _NOT_OURS = re.compile(r"[\[\]{}]")
 _SCRIPTED = "scripted"
@@ -54,7 +54,7 @@ def _check_patterns(key: str, patterns: Iterable[str], known: Known) -> Iterator
                 f"`{pattern}`: brackets have no meaning in a pattern",
                 "write `server__tool` or `server__*`",
             )
-        elif not any(_can_match(pattern, server) for server in known.servers):
+        elif not _WILDCARD.match(pattern) and not any(_can_match(pattern, each) for each in known.servers):
             yield Complaint(key, f"`{pattern}` names no tool of any server", _pattern_hint(pattern, known))
 
 
@@ -66,7 +66,10 @@ def _can_match(pattern: str, server: str) -> bool:
 
 
 def _pattern_hint(pattern: str, known: Known) -> str:
-    server, separator, _ = pattern.partition("__")
+    server, separator, tool = pattern.partition("__")
+    match = nearest(server, known.servers)
+    if match:
+        return f"did you mean `{match}__{tool or '*'}`?"
     if not separator:
         return "write `server__tool` or `server__*`"
-    return did_you_mean(server, known.servers)
+    return f"servers: {names}" if (names := ", ".join(sorted(known.servers))) else "there are no servers"

@@ -210,6 +210,10 @@ class Config(BaseModel):
     """Servers of the file that cannot be used, with the reason (an unset variable, …). Not the disabled ones."""
     disabled: tuple[str, ...] = ()
     """Servers that the file switches off."""
+    left_out: dict[str, ServerEntry] = {}
+    """Entries of a host's file that start agent-mcp: how the host starts us, and no servers of ours."""
+    ignored_keys: tuple[str, ...] = ()
+    """Keys in `mcpServers` that hosts wrote for themselves, `docs.autoApprove`."""
     agents: dict[str, AgentEntry] = {}
     defaults: Defaults = Defaults()
     models: dict[str, ModelEntry] = {}

@@ -22,7 +22,7 @@ def secrets_of(config: Config, environ: Mapping[str, str]) -> frozenset[str]:
 
 def _all(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     yield from _named_like_secrets(environ)
-    for server in config.servers.values():
+    for server in (*config.servers.values(), *config.left_out.values()):
         yield from _of_server(server)
     for model in config.models.values():
         yield from _header_values(model.headers)

@@ -27,6 +27,15 @@ class Sections:
             return {}
         return cast("dict[str, object]", value)
 
+    def names(self, key: str) -> Sequence[str]:
+        """The names in an object of entries, those with errors too; refuses nothing."""
+        value = self.data.get(key, {})
+        return tuple(cast("dict[str, object]", value)) if isinstance(value, dict) else ()
+
+    def has_object(self, *keys: str) -> bool:
+        """Whether each of them is an object, or not there."""
+        return all(isinstance(self.data.get(key, {}), dict) for key in keys)
+
     def entries(self, key: str, model: type[Entry]) -> dict[str, Entry]:
         """An object of entries of one kind, by name; those that are wrong are not among them."""
         entries: dict[str, Entry] = {}

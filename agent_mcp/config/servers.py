@@ -13,6 +13,20 @@ from agent_mcp.config.findings import Complaint, Findings
 from agent_mcp.config.paths import expand_home, resolve
 from agent_mcp.config.schema import ServerEntry
 
+_OF_HOSTS = {
+    *(
+        "alwaysAllow",
+        "alwaysLoad",
+        "autoApprove",
+        "description",
+        "dev",
+        "disabledTools",
+        "displayName",
+        "gallery",
+    ),
+    *("headersHelper", "icon", "icons", "metadata", "name", "oauth", "tags", "title", "trust", "version"),
+}
+"""What hosts write into entries for themselves; it means nothing here, so nobody is warned of it."""
 _HTTP_ALIASES = {"streamable-http", "streamable_http", "streamablehttp"}
 
 
@@ -33,8 +47,10 @@ class Servers:
     usable: dict[str, ServerEntry] = field(default_factory=dict[str, ServerEntry])
     unavailable: dict[str, str] = field(default_factory=dict[str, str])
     disabled: list[str] = field(default_factory=list[str])
-    left_out: list[str] = field(default_factory=list[str])
+    left_out: dict[str, ServerEntry] = field(default_factory=dict[str, ServerEntry])
     """Entries of a host's file that start agent-mcp."""
+    ignored: list[str] = field(default_factory=list[str])
+    """Keys that other hosts wrote for themselves, `docs.autoApprove`."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -49,6 +65,7 @@ def read_servers(entries: Mapping[str, object], origin: Origin, findings: Findin
         if _is_disabled(raw):
             servers.disabled.append(name)
             continue
+        servers.ignored += _keys_of_hosts(name, raw)
         entry, complaints = _read_entry(name, raw, origin, findings)
         if entry and entry.disabled:
             servers.disabled.append(name)
@@ -61,6 +78,11 @@ def read_servers(entries: Mapping[str, object], origin: Origin, findings: Findin
 
 def _is_disabled(raw: object) -> bool:
     return isinstance(raw, dict) and cast("dict[str, object]", raw).get("disabled") is True
+
+
+def _keys_of_hosts(name: str, raw: object) -> Sequence[str]:
+    keys = cast("dict[str, object]", raw) if isinstance(raw, dict) else {}
+    return [f"{name}.{key}" for key in keys if key in _OF_HOSTS]
 
 
 def _make_unavailable(
@@ -79,7 +101,8 @@ def _read_entry(
     if not isinstance(raw, dict):
         return None, [Complaint(key, f"must be an object, not {kind(raw)}")]
     data = cast("dict[str, Any]", raw)
-    for complaint in unknown_keys(ServerEntry, data, key=key):
+    ours = {name: value for name, value in data.items() if name not in _OF_HOSTS}
+    for complaint in unknown_keys(ServerEntry, ours, key=key):
         findings.warn(complaint)
     if missing := [_unset_complaint(key, each.key, each.variable) for each in unset(data, origin.environ)]:
         return None, missing
@@ -136,7 +159,7 @@ def _place(name: str, entry: ServerEntry, *, origin: Origin, findings: Findings,
     child_config = config_of_child(entry, origin.environ)
     key = f"mcpServers.{name}"
     if child_config is not None and origin.is_host_file:
-        servers.left_out.append(name)
+        servers.left_out[name] = entry
         findings.warn(Complaint(key, "starts agent-mcp itself; left out", "agent-mcp does not call itself"))
         return
     if child_config is not None and child_config.resolve() == origin.file.resolve():

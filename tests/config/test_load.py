@@ -153,8 +153,8 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
         ({"agents": {"a": {"max_steps": True}}}, "agents.a.max_steps", "must be a whole number"),
         ({"agents": {"a": {"max_steps": 1.5}}}, "agents.a.max_steps", "must be a whole number"),
         ({"agents": {"a": {"budget": {"seconds": 0}}}}, "agents.a.budget.seconds", "must be more than 0"),
-        ({"agents": {"a": {"approvals": "of"}}}, "agents.a.approvals", "must be one of 'off'"),
-        ({"agents": {"a": {"approvals": [1]}}}, "agents.a.approvals", "must be an object, not a list"),
+        ({"agents": {"a": {"approvals": "of"}}}, "agents.a.approvals", 'must be an object or "off"'),
+        ({"agents": {"a": {"approvals": [1]}}}, "agents.a.approvals", 'an object or "off", not a list'),
         (
             {"agents": {"a": {"approvals": {"ask": 1}}}},
             "agents.a.approvals.ask",
@@ -184,13 +184,39 @@ def test_all_errors_of_a_file_are_told_at_once(load: Load) -> None:
     assert "agents.a.max_steps" in error and "agents.b.descripton" in error and "store" in error
 
 
+def test_of_several_errors_each_comes_with_its_way_out(load: Load) -> None:
+    error = str(refusal(load, {"agents": {"a": {"max_step": 1}, "b": {"descripton": ""}}}))
+    assert "`max_steps`" in error and "`description`" in error
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"models": {"l": {"uses": "openai-chat:x"}}, "agents": {"a": {"model": "l"}}},
+        {"models": {"l": 3}, "defaults": {"model": "l"}},
+        {"models": [], "defaults": {"model": "l"}},
+        {"mcpServers": [], "agents": {"a": {"servers": ["docs"], "tools": ["docs__x"]}}},
+    ],
+)
+def test_what_is_wrong_itself_is_not_also_missed_where_it_is_named(load: Load, data: Any) -> None:
+    error = str(refusal(load, data))
+    assert "there is no" not in error and "names no tool" not in error
+
+
+@pytest.mark.parametrize("servers", [{}, {"docs": ECHO}])
+def test_a_pattern_that_begins_with_a_wildcard_needs_no_server(load: Load, servers: Any) -> None:
+    agent = {"tools": ["*"], "approvals": {"ask": ["*"], "deny": ["*delete*", "?x"]}}
+    assert load({"mcpServers": servers, "agents": {"a": agent}}).agents["a"].tools == ("*",)
+
+
 @pytest.mark.parametrize(
     ("agent", "key", "meant"),
     [
         ({"servers": ["dosc"]}, "servers", "docs"),
-        ({"tools": ["dosc__*"]}, "tools", "docs"),
-        ({"tools": ["dosc__search"]}, "tools", "docs"),
-        ({"approvals": {"deny": ["dosc__delete_*"]}}, "approvals.deny", "docs"),
+        ({"tools": ["dosc__*"]}, "tools", "docs__*"),
+        ({"tools": ["dosc__search"]}, "tools", "docs__search"),
+        ({"tools": ["docs"]}, "tools", "docs__*"),
+        ({"approvals": {"deny": ["dosc__delete_*"]}}, "approvals.deny", "docs__delete_*"),
         ({"model": "locl"}, "model", "local"),
     ],
 )

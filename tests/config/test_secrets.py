@@ -13,7 +13,8 @@ def test_keys_tokens_and_headers_are_secrets_and_ordinary_values_are_not() -> No
         "local": ServerEntry(command="x", env={"GITHUB_TOKEN": "gh-token", "LANGUAGE": "english"}),
     }
     models = {"m": ModelEntry(use="openai-chat:x", api_key_env="MINE", headers={"X-Key": "model-header"})}
-    config = Config(servers=servers, models=models, store="postgresql://u:db-password@h/d")
+    own = {"agent": ServerEntry(command="agent-mcp", env={"OPENAI_API_KEY": "key-of-the-host"})}
+    config = Config(servers=servers, left_out=own, models=models, store="postgresql://u:db-password@h/d")
     environ = {
         "ANTHROPIC_API_KEY": "sk-ant-1",
         "MINE": "my-own-key",
@@ -22,5 +23,5 @@ def test_keys_tokens_and_headers_are_secrets_and_ordinary_values_are_not() -> No
     }
     assert secrets_of(config, environ) == {
         *("sk-ant-1", "my-own-key", "gh-token", "Bearer web-token", "web-token", "model-header"),
-        *("hunter22", "in-the-url", "db-password"),
+        *("hunter22", "in-the-url", "db-password", "key-of-the-host"),
     }

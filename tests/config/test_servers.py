@@ -60,6 +60,12 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_and_the_server_stays(load:
     assert "it" in config.servers
 
 
+def test_what_hosts_write_for_themselves_is_ignored_quietly(load: Load) -> None:
+    config = load_entry(load, {**ECHO, "autoApprove": ["x"], "oauth": {}, "description": "d"})
+    assert config.problems == ()
+    assert config.ignored_keys == ("it.autoApprove", "it.oauth", "it.description")
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -114,7 +120,7 @@ def test_the_home_is_expanded_in_command_and_cwd(load: Load, tmp_path: Path) -> 
 
 def test_a_host_s_entry_that_starts_agent_mcp_is_left_out_and_said(load: Load) -> None:
     config = load({"mcpServers": {"agents": {"command": "/opt/bin/agent-mcp"}, "time": ECHO}})
-    assert list(config.servers) == ["time"]
+    assert (list(config.servers), list(config.left_out)) == (["time"], ["agents"])
     assert config.unavailable == {}
     (problem,) = config.problems
     assert "left out" in problem.message and "mcpServers.agents" in problem.place
