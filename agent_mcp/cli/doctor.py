@@ -16,7 +16,7 @@ from agent_mcp.cli.findings import Finding, as_json, as_text, has_failed
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.startup import configure
 from agent_mcp.config.paths import user_config_file
-from agent_mcp.config.schema import Config
+from agent_mcp.config.schema import Config, ServerSettings
 from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
 from agent_mcp.errors import ConfigError, PublicError
 from agent_mcp.models.catalog import ModelCatalog
@@ -46,6 +46,7 @@ def _print(findings: Sequence[Finding], options: Namespace) -> None:
 
 async def _check(config: Config, findings: list[Finding], options: Namespace) -> int:
     findings += _check_config(config)
+    findings += _check_serving(config.server)
     findings += await _check_models(config)
     findings += await _check_servers(config)
     findings.append(await _check_store(config))
@@ -65,6 +66,18 @@ def _check_config(config: Config) -> Iterator[Finding]:
         yield Finding(level, "config", f"{problem.place}: {problem.message}", problem.hint)
     for name in config.disabled:
         yield Finding("OK", f"server {name}", "disabled in the config")
+
+
+def _check_serving(settings: ServerSettings) -> Iterator[Finding]:
+    """Who may come over HTTP; variables that are not set were found with the config."""
+    ways = [f"the token of {name}" for name in sorted({entry.name for entry in settings.tokens})]
+    if settings.oauth is not None:
+        ways.append(f"tokens of {settings.oauth.issuer} for {settings.oauth.audience}")
+    if ways:
+        yield Finding("OK", "http", f"taken are {', '.join(ways)}")
+    if ways and not settings.state_key_env:
+        message = "one process only: replicas would not know each other's connections"
+        yield Finding("OK", "http", f"{message} (server.state_key_env)")
 
 
 async def _check_models(config: Config) -> list[Finding]:
