@@ -92,7 +92,9 @@ def ignore(happening: Happening) -> None:
     pass
 
 
-async def run(journal: MemoryJournal, *plan: Reply, tools: EchoTools | None = None, max_steps: int = 5) -> StopReason:
+async def run(
+    journal: MemoryJournal, *plan: Reply, tools: EchoTools | None = None, max_steps: int = 5
+) -> StopReason:
     with anyio.fail_after(5):
         return await run_turn(
             model=PlannedModel(plan),

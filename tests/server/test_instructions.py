@@ -9,7 +9,9 @@ from agent_mcp.server.instructions import RULES, instructions
 def test_agents_are_named_with_what_they_are_for() -> None:
     text = instructions({"researcher": "Finds things\nin the docs", "clerk": ""})
     assert text.startswith(RULES)
-    assert text.endswith("Agents (the `agent` of start_session): researcher (Finds things in the docs), clerk.")
+    assert text.endswith(
+        "Agents (the `agent` of start_session): researcher (Finds things in the docs), clerk."
+    )
     assert instructions({}) == RULES
 
 
