@@ -68,7 +68,7 @@ async def _list(store: SessionStore) -> None:
 async def _all(store: SessionStore) -> Sequence[SessionListing]:
     lines: list[SessionListing] = []
     before: tuple[float, str] | None = None
-    while page := await store.list(limit=_PAGE, before=before):
+    while page := await store.list(principal=None, limit=_PAGE, before=before):
         lines += page
         before = page[-1].updated_at, page[-1].id
     return lines

@@ -194,9 +194,14 @@ class SessionStore(Protocol):
         ...
 
     async def list(
-        self, *, principal: str = "", query: str = "", limit: int, before: tuple[float, str] | None = None
+        self,
+        *,
+        principal: str | None = "",
+        query: str = "",
+        limit: int,
+        before: tuple[float, str] | None = None,
     ) -> Sequence[SessionListing]:
-        """A principal's sessions by last update, newest first; `query` is sought in id, agent and title; `before` is
+        """A principal's sessions (None: everybody's) by last update, newest first; `query` is sought in id, agent and title; `before` is
         the (`updated_at`, `id`) of the last line of the page before."""
         ...
 

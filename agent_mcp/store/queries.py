@@ -116,7 +116,7 @@ LISTING = """
 WITH page AS (
     SELECT id, json_extract(config, '$.agent') AS agent, created, updated
     FROM sessions AS s
-    WHERE principal = :principal
+    WHERE (:principal IS NULL OR principal = :principal)
         AND (:query = '' OR instr(casefold(id || char(10) || json_extract(config, '$.agent') || char(10) || title((
             SELECT substr(json_extract(data, '$.text'), 1, 400) FROM events
             WHERE session = s.id AND kind = 'user_message' ORDER BY seq LIMIT 1))), :query))

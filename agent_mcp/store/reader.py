@@ -56,9 +56,9 @@ class Reader:
         return await self._in_thread(lambda connection: _events(connection, session_id, after))
 
     async def listing(
-        self, *, principal: str, query: str, limit: int, before: tuple[float, str] | None
+        self, *, principal: str | None, query: str, limit: int, before: tuple[float, str] | None
     ) -> Sequence[SessionListing]:
-        """A page of a principal's sessions, by last update, newest first."""
+        """A page of a principal's sessions, or of everybody's, by last update, newest first."""
         before_at, before_id = before or (None, None)
         parameters = {
             "principal": principal,

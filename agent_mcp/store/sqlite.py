@@ -133,7 +133,12 @@ class SqliteStore:
         return self._reader.count_open(principal)
 
     async def list(
-        self, *, principal: str = "", query: str = "", limit: int, before: tuple[float, str] | None = None
+        self,
+        *,
+        principal: str | None = "",
+        query: str = "",
+        limit: int,
+        before: tuple[float, str] | None = None,
     ) -> Sequence[SessionListing]:
         """See `SessionStore`."""
         return await self._reader.listing(principal=principal, query=query, limit=limit, before=before)

@@ -597,6 +597,8 @@ class Turns:
             await store.create(NewSession(f"s{number}", Profile(), principal=principal), message=message)
         await store.append("s2", 0, [SessionClosed()])
         assert [await store.count_open(each) for each in ("ada", "bob", "", "eve")] == [2, 1, 1, 0]
+        listed = [await store.list(principal=each, limit=9) for each in ("ada", "bob", "", "eve", None)]
+        assert [len(page) for page in listed] == [3, 1, 1, 0, 5]
         assert [await store.count_unfinished(each) for each in ("ada", "bob", "", "eve", None)] == [
             2,
             1,
