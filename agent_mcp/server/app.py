@@ -16,6 +16,7 @@ from mcp_types import (
     ServerCapabilities,
     TextContent,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from agent_mcp import version
 from agent_mcp.config.schema import ServerSettings
@@ -23,21 +24,15 @@ from agent_mcp.server.asking import asker_for, retry_of
 from agent_mcp.server.catalogue import published_tools
 from agent_mcp.server.hosts import host_wait
 from agent_mcp.server.icons import ICON
+from agent_mcp.server.instructions import instructions
 from agent_mcp.server.presence import is_gone
 from agent_mcp.server.principals import principal_of
 from agent_mcp.server.progress import Report
 from agent_mcp.server.publish import CACHE_HINTS
+from agent_mcp.server.tasks import EXTENSION, SOON, takes_tasks
 from agent_mcp.server.tools import Caller, PublishedTools
 from agent_mcp.server.updates import open_tasks
 from agent_mcp.sessions.chain import ancestry_of
-
-INSTRUCTIONS = (
-    "Agent sessions as tools. start_session gives a task to an agent that has its own model, tools and history; "
-    "send_message goes on with it; summary tells what it did. A turn belongs to the server: when a call returns "
-    "status running, call send_message with the session_id and no message to keep waiting; nothing is lost if you "
-    "do not. When the status is needs_approval, put each waiting call to the user and answer with approve. Keep the "
-    "session_id; list_sessions finds it again."
-)
 
 Context = ServerRequestContext[Any, Any]
 Listed = Callable[[], None]
@@ -68,6 +63,8 @@ class McpServer(Server[Any]):
                 "prompts": capabilities.prompts and capabilities.prompts.model_copy(update=fixed),
                 "resources": capabilities.resources
                 and capabilities.resources.model_copy(update={"list_changed": True}),
+                # Extensions came with the newer era; what the older one had under this name was another thing.
+                "extensions": {EXTENSION: {}} if protocol_version in MODERN_PROTOCOL_VERSIONS else None,
             }
         )
 
@@ -77,9 +74,12 @@ def build_server(
     *,
     settings: ServerSettings,
     state_keys: Sequence[bytes] = (),
+    agents: Mapping[str, str] | None = None,
     listed: Listed,
 ) -> McpServer:
-    """The server. `state_keys` are shared by its replicas; `listed` is told of each tool listing."""
+    """The server. `agents`: names and descriptions, for the instructions; `state_keys` are shared by its replicas;
+    `listed` is told of each tool listing.
+    """
     catalogue = {tool.name: tool for tool in published_tools()}
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -100,7 +100,7 @@ def build_server(
         "agent-mcp",
         version=version(),
         title="Agent sessions",
-        instructions=INSTRUCTIONS,
+        instructions=instructions(agents or {}),
         icons=[ICON],
         cache_hints=CACHE_HINTS,
         lifespan=open_tasks,
@@ -116,10 +116,12 @@ def build_server(
 def _caller(ctx: Context, params: CallToolRequestParams, settings: ServerSettings) -> Caller:
     client = ctx.session.client_params
     name = client.client_info.name if client is not None else None
+    # Whoever takes tasks need not wait in the call, and is asked by the task.
+    in_task = takes_tasks(ctx)
     return Caller(
-        wait=host_wait(name, settings),
+        wait=SOON if in_task else host_wait(name, settings),
         report=_report(ctx),
-        asker=asker_for(ctx),
+        asker=None if in_task else asker_for(ctx),
         retry=retry_of(params),
         is_gone=partial(is_gone, ctx),
     )

@@ -78,7 +78,7 @@ class ElicitingAsker:
         self, session_id: str, calls: Sequence[CallState], *, seconds: float
     ) -> Answers | InputRequiredResult:
         """Ask and wait; a host that fails to ask counts as one that can't."""
-        params = _form(calls)
+        params = form_of(calls)
         if params is None:
             return {}
         # The call must return before its host gives up on it; the question then still waits in the session.
@@ -89,7 +89,7 @@ class ElicitingAsker:
                 )
             except (MCPError, NoBackChannelError):
                 return {}
-            return _answers(result, calls)
+            return decided(result, [call.call.id for call in calls])
         return {}
 
 
@@ -101,7 +101,7 @@ class RetriedAsker:
         self, session_id: str, calls: Sequence[CallState], *, seconds: float
     ) -> Answers | InputRequiredResult:
         """The question as a result; what it is about travels in the request state, which the server seals."""
-        params = _form(calls)
+        params = form_of(calls)
         if params is None:
             return {}
         state = json.dumps({"session_id": session_id, "calls": [call.call.id for call in calls]})
@@ -117,12 +117,12 @@ def retry_of(params: CallToolRequestParams) -> Retry | None:
         return None
     state = cast("dict[str, Any]", json.loads(params.request_state))
     result = params.input_responses.get(_KEY)
-    answers: Answers = _decided(result, state["calls"]) if isinstance(result, ElicitResult) else {}
+    answers: Answers = decided(result, state["calls"]) if isinstance(result, ElicitResult) else {}
     return Retry(state["session_id"], answers)
 
 
-def _form(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
-    """One question about all the calls, each with its server, tool and whole arguments."""
+def form_of(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
+    """One question about all the calls, each with its server, tool and whole arguments; None if it is too long."""
     lines = [_described(number, call) for number, call in enumerate(calls, start=1)]
     message = "\n\n".join(["The agent asks to run:", *lines])
     if len(message) > ASKED_CHARACTERS:
@@ -148,12 +148,11 @@ def _field(number: int) -> str:
     return f"call_{number}"
 
 
-def _answers(result: ElicitResult, calls: Sequence[CallState]) -> Answers:
-    return _decided(result, [call.call.id for call in calls])
+def decided(result: ElicitResult, call_ids: Sequence[str]) -> Answers:
+    """What the person said of the calls, in the order of the form that asked.
 
-
-def _decided(result: ElicitResult, call_ids: Sequence[str]) -> Answers:
-    """`decline` denies every call; `cancel` decides nothing: the person has not chosen."""
+    `decline` denies every call; `cancel` decides nothing: the person has not chosen.
+    """
     match result.action:
         case "decline":
             return dict.fromkeys(call_ids, cast("Decision", "deny"))

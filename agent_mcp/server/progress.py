@@ -35,7 +35,7 @@ class ProgressReporter:
 
     def watch(self, state: SessionState) -> None:
         """The log has grown."""
-        line = _line(state)
+        line = line_of(state)
         if line != self._line:
             self._line = line
             self._news.set()
@@ -66,7 +66,8 @@ class ProgressReporter:
             )
 
 
-def _line(state: SessionState) -> str:
+def line_of(state: SessionState) -> str:
+    """What the running turn is at, in a few words."""
     turn = state.active
     if turn is None or not turn.steps:
         return "waiting for the model"

@@ -1,10 +1,11 @@
-"""What a host may ask for besides the tools, put onto a server: resources, the prompt, completion, updates."""
+"""What a host may ask for besides the tools, put onto a server: resources, the prompt, completion, updates, tasks."""
 
 from typing import Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import Server
 from mcp_types import (
+    CallToolRequestParams,
     CompleteRequestParams,
     GetPromptRequestParams,
     ListResourcesResult,
@@ -19,6 +20,7 @@ from agent_mcp.server.completion import Completions
 from agent_mcp.server.principals import principal_of
 from agent_mcp.server.prompts import Prompts
 from agent_mcp.server.resources import Context, Resources
+from agent_mcp.server.tasks import TaskParams, Tasks, UpdateParams
 from agent_mcp.server.updates import Updates
 from agent_mcp.sessions.cards import AgentCards
 from agent_mcp.sessions.service import SessionService
@@ -43,7 +45,8 @@ def publish(server: Server[Any], service: SessionService, cards: AgentCards) -> 
 
     resources = Resources(service_for, cards)
     prompts, completions = Prompts(cards), Completions(service_for, cards)
-    updates = Updates(service_for, resources, cards)
+    tasks = Tasks(service_for)
+    updates = Updates(service_for, resources, cards, tasks)
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
         await updates.listed(ctx)
@@ -59,3 +62,9 @@ def publish(server: Server[Any], service: SessionService, cards: AgentCards) -> 
     add("prompts/list", PaginatedRequestParams, prompts.list)
     add("prompts/get", GetPromptRequestParams, prompts.get)
     add("completion/complete", CompleteRequestParams, completions.complete)
+    add("tasks/get", TaskParams, tasks.get)
+    add("tasks/update", UpdateParams, tasks.update)
+    add("tasks/cancel", TaskParams, tasks.cancel)
+    call_tool = server.get_request_handler("tools/call")
+    if call_tool is not None:
+        add("tools/call", CallToolRequestParams, tasks.around(call_tool.handler))

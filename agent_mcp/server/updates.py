@@ -1,4 +1,4 @@
-"""Telling hosts that a session has grown or that there is another one, in both eras.
+"""Telling hosts that a session has grown, that there is another one, or how a task stands, in both eras.
 
 Up to 2025-11-25 a connection subscribes to URIs (`resources/subscribe`), and whoever has listed resources hears of
 changes of the list. From 2026-07-28 on a `subscriptions/listen` request says what its stream shall carry. Either way
@@ -8,16 +8,12 @@ a log is followed only while somebody wants to hear of it, as the caller may see
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from mcp.server.connection import Connection
-from mcp.server.subscriptions import (
-    InMemorySubscriptionBus,
-    ListenHandler,
-    ResourcesListChanged,
-    ResourceUpdated,
-)
+from mcp.server.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_REQUEST,
@@ -31,7 +27,10 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from agent_mcp.errors import AgentNotFoundError, SessionNotFoundError, StoreError
+from agent_mcp.server.listening import ListenStream
 from agent_mcp.server.resources import Context, Resources, ServiceFor
+from agent_mcp.server.task_news import TaskNews, wanted_tasks, with_tasks
+from agent_mcp.server.tasks import Tasks
 from agent_mcp.server.uris import AgentUri, SessionUri, StepUri, parse_uri, resource_not_found
 from agent_mcp.sessions.cards import AgentCards
 from agent_mcp.sessions.service import SessionService
@@ -48,6 +47,8 @@ MAX_SUBSCRIBERS = 2_000
 _KEY = "agent_mcp.updates"
 _LIST = ""
 """The place of the list among a subscriber's URIs."""
+_TASK = "task:"
+"""Before the ids of tasks, in the same place."""
 
 Changed = Callable[[], Awaitable[object]]
 """Returns once something has changed since it last returned."""
@@ -127,10 +128,13 @@ async def open_tasks(server: object) -> AsyncGenerator[TaskGroup]:
 class Updates:
     """The subscriptions of all hosts. Its requests must run within `open_tasks` as the server's lifespan."""
 
-    def __init__(self, service_for: ServiceFor, resources: Resources, cards: AgentCards) -> None:
+    def __init__(
+        self, service_for: ServiceFor, resources: Resources, cards: AgentCards, tasks: Tasks
+    ) -> None:
         self._service_for = service_for
         self._resources = resources
         self._cards = cards
+        self._tasks = tasks
         self._subscribers: set[Subscriber] = set()
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
@@ -168,34 +172,51 @@ class Updates:
     async def listen(
         self, ctx: Context, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """`subscriptions/listen`: one stream, until its client goes. URIs that lead nowhere are not acknowledged."""
-        bus, subscriber = InMemorySubscriptionBus(), self._new_subscriber(ctx)
+        """`subscriptions/listen`: one stream, until its client goes. What leads nowhere is not acknowledged.
+
+        Raises:
+            MCPError: it asks for tasks without the extension, or for too much.
+        """
+        stream, subscriber = ListenStream(ctx), self._new_subscriber(ctx)
         wanted = params.notifications
         try:
             uris = [
                 uri
                 for uri in dict.fromkeys(wanted.resource_subscriptions or ())
-                if await self._listens(ctx, uri, subscriber, bus)
+                if await self._listens(ctx, uri, subscriber, stream)
+            ]
+            tasks = [
+                task_id
+                for task_id in wanted_tasks(ctx, wanted)
+                if await self._listens_to_task(ctx, task_id, subscriber, stream)
             ]
             if wanted.resources_list_changed:
                 watch = _watch_list(self._service_for(ctx))
-                await subscriber.add(_LIST, watch, lambda: bus.publish(ResourcesListChanged()))
+                await subscriber.add(_LIST, watch, partial(stream.tell, ResourcesListChanged()))
             honored = SubscriptionFilter(
                 resources_list_changed=wanted.resources_list_changed, resource_subscriptions=uris or None
             )
-            return await ListenHandler(bus)(ctx, params.model_copy(update={"notifications": honored}))
+            return await stream.serve(with_tasks(honored, tasks))
         finally:
             subscriber.close()
             self._subscribers.discard(subscriber)
 
-    async def _listens(
-        self, ctx: Context, uri: str, subscriber: Subscriber, bus: InMemorySubscriptionBus
-    ) -> bool:
+    async def _listens(self, ctx: Context, uri: str, subscriber: Subscriber, stream: ListenStream) -> bool:
         try:
             watch = self._watch(ctx, uri)
             if watch is not None:
-                await subscriber.add(uri, watch, lambda: bus.publish(ResourceUpdated(uri)))
+                await subscriber.add(uri, watch, partial(stream.tell, ResourceUpdated(uri)))
         except (SessionNotFoundError, AgentNotFoundError, MCPError):
+            return False
+        return True
+
+    async def _listens_to_task(
+        self, ctx: Context, task_id: str, subscriber: Subscriber, stream: ListenStream
+    ) -> bool:
+        news = TaskNews(self._tasks, ctx, task_id)
+        try:
+            await subscriber.add(f"{_TASK}{task_id}", news.watch, partial(news.tell, stream.tell_task))
+        except (SessionNotFoundError, MCPError):
             return False
         return True
 
