@@ -201,8 +201,8 @@ class SessionStore(Protocol):
         limit: int,
         before: tuple[float, str] | None = None,
     ) -> Sequence[SessionListing]:
-        """A principal's sessions (None: everybody's) by last update, newest first; `query` is sought in id, agent and title; `before` is
-        the (`updated_at`, `id`) of the last line of the page before."""
+        """A principal's sessions (None: everybody's) by last update, newest first; `query` is sought in id, agent and
+        title; `before` is the (`updated_at`, `id`) of the last line of the page before."""
         ...
 
     async def delete(self, session_id: str) -> None:

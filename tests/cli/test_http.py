@@ -2,6 +2,7 @@
 
 import signal
 import time
+from typing import Any
 
 import anyio
 import pytest
@@ -38,6 +39,35 @@ def test_an_address_that_others_can_reach_is_refused(machine: Machine) -> None:
     done = machine.run("serve", "--transport", "http", "--host", "0.0.0.0")
     assert done.returncode == 2
     assert "authentication" in done.stderr
+
+
+TOKEN = "correct-horse-battery-staple"
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        ({"tokens": [{"name": "ada", "token": TOKEN}]}, "server.allowed_hosts: is needed"),
+        (
+            {"tokens": [{"name": "ada", "token_env": "NOT_SET"}]},
+            "server.tokens.0.token_env: the variable NOT_SET",
+        ),
+        ({"state_key_env": ["NOT_SET"]}, "server.state_key_env: the variable NOT_SET"),
+    ],
+)
+def test_what_would_let_in_the_wrong_ones_is_refused_with_its_place(
+    machine: Machine, server: dict[str, Any], why: str
+) -> None:
+    config = str(machine.write_config({"server": server}))
+    done = machine.run("serve", "--transport", "http", "--host", "0.0.0.0", "--config", config)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("agent-mcp: ")]
+    assert f"config.json: {why}" in line and TOKEN not in line
+
+
+def test_a_token_that_is_not_set_is_nothing_to_other_commands(machine: Machine) -> None:
+    config = str(machine.write_config({"server": {"tokens": [{"name": "ada", "token_env": "NOT_SET"}]}}))
+    assert machine.run("sessions", "list", "--config", config).returncode == 0
 
 
 def test_a_port_that_is_taken_ends_with_1_in_one_line(machine: Machine) -> None:
