@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 
+from benchmarks.http import measure_http
 from benchmarks.load import measure_load, measure_memory
 from benchmarks.parts import measure_log, measure_share
 from benchmarks.programs import Bench, open_bench
@@ -22,6 +23,7 @@ _ROWS: dict[str, Callable[[Bench, int], Awaitable[Sequence[Row]]]] = {
     "share": measure_share,
     "tools": measure_many_tools,
     "load": measure_load,
+    "http": measure_http,
     "memory": measure_memory,
     "log": measure_log,
     "siblings": measure_siblings,

@@ -78,9 +78,16 @@ class Bench:
         self, wire: str = "anthropic", *, tools: int = 4, store: str = "bench", ask: bool = False
     ) -> AbstractAsyncContextManager[Host]:
         """Ours, on a store of this name, not yet greeted; with `ask` every call waits for approval."""
+        path = self.write_config(wire, tools=tools, store=store, ask=ask)
+        return open_host(["agent_mcp", "serve", "--config", str(path)], _environ())
+
+    def write_config(
+        self, wire: str = "anthropic", *, tools: int = 4, store: str = "bench", ask: bool = False
+    ) -> Path:
+        """A config of ours, in a file."""
         path = self.directory / f"{store}-{wire}-{tools}.json"
         path.write_text(json.dumps(self._config(wire, tools=tools, store=store, ask=ask)))
-        return open_host(["agent_mcp", "serve", "--config", str(path)], _environ())
+        return path
 
     def _config(self, wire: str, *, tools: int, store: str, ask: bool) -> dict[str, Any]:
         echo = {"command": sys.executable, "args": ["-m", "benchmarks.echo", str(tools)]}
