@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import cast
 
-from agent_mcp.cli.parser import build_parser
+from agent_mcp.cli.parser import parse
 from agent_mcp.errors import AgentMcpError, ConfigError, PublicError
 
 FAILED = 1
@@ -21,19 +21,23 @@ _BROKEN_PIPE = 128 + 13
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is that of CONTRACT §1."""
-    options = build_parser().parse_args(argv)
+    options = parse(argv)
     try:
         status = _run(options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough; without this Python would complain when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
     except Exception as error:
+        if isinstance(_leaf(error), BrokenPipeError):
+            return _leave_quietly()
         return _report(error, debug=options.debug)
+
+
+def _leave_quietly() -> int:
+    """Whoever read our output has enough; without this Python would complain when it flushes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _BROKEN_PIPE
 
 
 def _run(options: Namespace) -> int:

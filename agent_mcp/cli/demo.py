@@ -94,7 +94,7 @@ async def _open_host(directory: Path, *, debug: bool) -> AsyncGenerator[Client]:
                 yield client
         except Exception as error:
             leaf = _leaf(error)
-            if isinstance(leaf, AgentMcpError):
+            if isinstance(leaf, AgentMcpError | BrokenPipeError):
                 raise leaf from None
             said = log.read_text(encoding="utf-8").strip().splitlines()
             raise AgentMcpError(f"the demo failed: {said[-1] if said else leaf!r}") from error

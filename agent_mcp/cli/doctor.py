@@ -6,20 +6,23 @@ Starts every server once and takes no turn over. Its checks never raise for what
 import os
 import platform
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
 
 from agent_mcp import version
 from agent_mcp.cli.findings import Finding, as_json, as_text, has_failed
+from agent_mcp.cli.host_entry import check_host_entry, environ_of_host
 from agent_mcp.cli.lifetime import run_to_end
+from agent_mcp.cli.model_checks import NOT_SEEN, check_models
 from agent_mcp.cli.startup import configure
+from agent_mcp.config.load import load_config
 from agent_mcp.config.paths import user_config_file
-from agent_mcp.config.schema import Config, ServerSettings
+from agent_mcp.config.schema import Config, ServerEntry, ServerSettings
 from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
 from agent_mcp.errors import ConfigError, PublicError
-from agent_mcp.models.catalog import ModelCatalog
+from agent_mcp.models.target import shown_url
 from agent_mcp.store.open import default_store_url, open_store
 
 _BYTES_PER_TOKEN = 4
@@ -32,24 +35,39 @@ def run(options: Namespace) -> int:
     """Print the findings; 1 if something does not work, 2 if the config is wrong."""
     findings = [Finding("OK", "agent-mcp", f"{version()}, Python {platform.python_version()}")]
     try:
-        config = configure(options)
+        config, environ = _read(options)
     except ConfigError as error:
-        findings.append(Finding("FAIL", "config", f"{error.place}: {error.problem}", error.hint))
+        fix = error.hint or "mend each of these"
+        findings.append(Finding("FAIL", "config", f"{error.place}: {error.problem}", fix))
         _print(findings, options)
         return 2
-    return run_to_end(partial(_check, config, findings, options))
+    return run_to_end(partial(_check, config, environ, findings=findings, options=options))
+
+
+def _read(options: Namespace) -> tuple[Config, Mapping[str, str]]:
+    """The config and the environment that the server has when its host starts it, as far as we know that.
+
+    Raises:
+        ConfigError: the config is wrong.
+    """
+    config = configure(options)
+    environ = environ_of_host(config, os.environ)
+    return (config if environ is os.environ else load_config(config.path, environ)), environ
 
 
 def _print(findings: Sequence[Finding], options: Namespace) -> None:
     print(as_json(findings) if options.json else as_text(findings), flush=True)
 
 
-async def _check(config: Config, findings: list[Finding], options: Namespace) -> int:
+async def _check(
+    config: Config, environ: Mapping[str, str], *, findings: list[Finding], options: Namespace
+) -> int:
     findings += _check_config(config)
+    findings += check_host_entry(config, environ)
     findings += _check_serving(config.server)
-    findings += await _check_models(config)
-    findings += await _check_servers(config)
-    findings.append(await _check_store(config))
+    findings += await check_models(config, environ)
+    findings += await _check_servers(config, environ)
+    findings.append(await _check_store(config, environ))
     _print(findings, options)
     return int(has_failed(findings))
 
@@ -57,13 +75,16 @@ async def _check(config: Config, findings: list[Finding], options: Namespace) ->
 def _check_config(config: Config) -> Iterator[Finding]:
     if config.path is None:
         fix = f"write {user_config_file(os.environ)}, or name a file with --config"
-        yield Finding("WARN", "config", "no config file: sessions have no tools", fix)
+        yield Finding("WARN", "config", f"no config file: sessions have no tools ({NOT_SEEN})", fix)
         return
     servers = len(config.servers) + len(config.unavailable)
     yield Finding("OK", "config", f"{config.path}: {servers} servers, {len(config.agents)} agents")
     for problem in config.problems:
         level = "FAIL" if problem.server else "WARN"
         yield Finding(level, "config", f"{problem.place}: {problem.message}", problem.hint)
+    if config.ignored_keys:
+        message = f"keys of other programs are not read: {', '.join(config.ignored_keys)}"
+        yield Finding("OK", "config", message)
     for name in config.disabled:
         yield Finding("OK", f"server {name}", "disabled in the config")
 
@@ -80,33 +101,7 @@ def _check_serving(settings: ServerSettings) -> Iterator[Finding]:
         yield Finding("OK", "http", f"{message} (server.state_key_env)")
 
 
-async def _check_models(config: Config) -> list[Finding]:
-    catalog = ModelCatalog(config.models, os.environ)
-    try:
-        default = config.defaults.model or catalog.default_reference()
-        uses = {default: "default"}
-        uses |= {name: "alias" for name in config.models if name != default}
-        for name, agent in config.agents.items():
-            if agent.model:
-                uses.setdefault(agent.model, f"agent {name}")
-        return [_check_model(catalog, reference, use) for reference, use in uses.items()]
-    finally:
-        await catalog.aclose()
-
-
-def _check_model(catalog: ModelCatalog, reference: str, use: str) -> Finding:
-    subject = f"model ({use})"
-    if reference == "scripted":
-        fix = "set ANTHROPIC_API_KEY or OPENAI_API_KEY, or name one in defaults.model"
-        return Finding("WARN", subject, "none is configured: the scripted model answers, which is none", fix)
-    try:
-        catalog.open_model(reference)
-    except PublicError as error:
-        return Finding("FAIL", subject, f"{reference}: {error.message}", error.hint)
-    return Finding("OK", subject, f"{reference}, its key is set where it needs one")
-
-
-async def _check_servers(config: Config) -> list[Finding]:
+async def _check_servers(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     """All at once; each takes at most its `connect_timeout`."""
     reports: dict[str, ServerReport] = {}
 
@@ -114,18 +109,21 @@ async def _check_servers(config: Config) -> list[Finding]:
         reports[name] = await hub.inspect(name)
 
     async with (
-        open_hub(config.servers, config.unavailable, os.environ) as hub,
+        open_hub(config.servers, config.unavailable, environ) as hub,
         anyio.create_task_group() as group,
     ):
         for name in config.servers:
             group.start_soon(inspect, hub, name)
-    return [finding for name in config.servers for finding in _of_server(reports[name])]
+    return [finding for name, entry in config.servers.items() for finding in _of_server(entry, reports[name])]
 
 
-def _of_server(report: ServerReport) -> Iterator[Finding]:
+def _of_server(entry: ServerEntry, report: ServerReport) -> Iterator[Finding]:
     subject = f"server {report.name}"
     if report.error is not None:
         fix = f'mend mcpServers.{report.name} in the config, or set "disabled": true there'
+        # An HTTP status is an answer: something runs there.
+        if entry.url and "HTTP " not in report.error:
+            fix = f"is it running at {shown_url(entry.url)}? Else {fix}"
         yield Finding("FAIL", subject, report.error, fix)
         return
     costs = [(tool.name, tool.json_bytes // _BYTES_PER_TOKEN) for tool in report.tools]
@@ -140,8 +138,8 @@ def _of_server(report: ServerReport) -> Iterator[Finding]:
         yield Finding("WARN", subject, warning, "tell the server's author; its other tools work")
 
 
-async def _check_store(config: Config) -> Finding:
-    url = config.store or default_store_url(os.environ)
+async def _check_store(config: Config, environ: Mapping[str, str]) -> Finding:
+    url = config.store or default_store_url(environ)
     fix = "name a file that can be written: `store` in the config, or AGENT_MCP_STORE"
     try:
         async with open_store(url) as store:

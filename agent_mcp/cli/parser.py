@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 DEFAULT_PORT = 8642
+_DEFAULT_HOST = "127.0.0.1"
 
 _EXAMPLES = """\
 an entry for a host's config:
-  {"mcpServers": {"agents": {"command": "agent-mcp", "args": ["serve"]}}}
+  {"mcpServers": {"agent": {"command": "/absolute/path/to/agent-mcp"}}}
 
 try it without any key or config:
   agent-mcp demo
@@ -34,7 +35,7 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     parser.set_defaults(
-        command="serve", config=None, debug=False, transport="stdio", host="127.0.0.1", port=DEFAULT_PORT
+        command="serve", config=None, debug=False, transport="stdio", host=_DEFAULT_HOST, port=DEFAULT_PORT
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _command(commands, "serve", "run the MCP server, as no command at all does", options=_serve_options())
@@ -43,6 +44,15 @@ def build_parser() -> ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     _add_session_actions(_command(commands, "sessions", "look at the sessions in the store"))
     return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> Namespace:
+    """The options of a command line; exits with 2 where they are wrong, alone or together."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if options.transport == "stdio" and (options.host, options.port) != (_DEFAULT_HOST, DEFAULT_PORT):
+        parser.error("--host and --port mean something only with --transport http")
+    return options
 
 
 def _common_options() -> ArgumentParser:
@@ -58,7 +68,7 @@ def _common_options() -> ArgumentParser:
 def _serve_options() -> ArgumentParser:
     options = ArgumentParser(add_help=False, parents=[_common_options()])
     options.add_argument("--transport", choices=["stdio", "http"], default=SUPPRESS, help="default: stdio")
-    options.add_argument("--host", default=SUPPRESS, help="http: the address to listen on (127.0.0.1)")
+    options.add_argument("--host", default=SUPPRESS, help=f"http: the address to listen on ({_DEFAULT_HOST})")
     options.add_argument(
         "--port", type=_port, default=SUPPRESS, help=f"http: the port ({DEFAULT_PORT}); the path is /mcp"
     )

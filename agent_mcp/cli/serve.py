@@ -5,11 +5,17 @@ Its imports stand where they are needed: what an import prints must not reach th
 
 import gc
 import os
+import sys
 from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_mcp.cli.descriptors import Wire, claim_wire
+
+_FOR_PEOPLE = (
+    "agent-mcp: this is an MCP server and waits for a host on stdin; "
+    "`agent-mcp demo` shows it at work, `agent-mcp doctor` checks the set-up, Ctrl-C ends it"
+)
 
 if TYPE_CHECKING:
     from agent_mcp.config.schema import Config
@@ -25,6 +31,8 @@ def run(options: Namespace) -> int:
 
 
 def _run_stdio(options: Namespace) -> int:
+    if os.isatty(0):
+        sys.stderr.write(f"{_FOR_PEOPLE}\n")
     wire = claim_wire()
     # What is imported is never garbage, and looking for some in it would be a tenth of the way to the first answer.
     gc.disable()

@@ -12,6 +12,7 @@ from functools import partial
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.startup import configure
 from agent_mcp.config.schema import Config
+from agent_mcp.errors import SessionNotFoundError
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import SessionListing, SessionRecord, SessionStore
@@ -34,16 +35,18 @@ def run(options: Namespace) -> int:
 async def _act(options: Namespace, config: Config) -> int:
     async with _open(config) as store:
         match options.action:
-            case "show":
-                await _show(store, options.session_id)
-            case "export":
-                await _export(store, options.session_id)
-            case "delete":
-                await store.delete(options.session_id)
-                print(f"deleted {options.session_id}")
-            case _:
+            case "list":
                 await _list(store)
+            case action:
+                await _act_on(store, options.session_id, action)
     return 0
+
+
+async def _act_on(store: SessionStore, session_id: str, action: str) -> None:
+    try:
+        await _ACTIONS[action](store, session_id)
+    except SessionNotFoundError as error:
+        raise SessionNotFoundError(error.message, hint="`agent-mcp sessions list` shows them all") from error
 
 
 @asynccontextmanager
@@ -107,12 +110,20 @@ def _header(record: SessionRecord, state: SessionState) -> str:
     )
 
 
+async def _delete(store: SessionStore, session_id: str) -> None:
+    await store.delete(session_id)
+    print(f"deleted {session_id}")
+
+
 async def _export(store: SessionStore, session_id: str) -> None:
     """JSON lines: the session's row, then every event as it is in the log."""
     record = await store.get(session_id)
     print(json.dumps({"session": asdict(record)}, ensure_ascii=False))
     for event in await store.read(session_id):
         print(json.dumps(asdict(event), ensure_ascii=False))
+
+
+_ACTIONS = {"show": _show, "export": _export, "delete": _delete}
 
 
 def _time(at: float) -> str:

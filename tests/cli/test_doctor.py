@@ -2,8 +2,41 @@
 
 import json
 import sys
+import threading
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
 
 from tests.cli.conftest import DESK, Machine
+
+DOWN = "http://127.0.0.1:9"
+"""Nothing listens there."""
+
+
+class OneModel(BaseHTTPRequestHandler):
+    """An address that lists one model."""
+
+    def do_GET(self) -> None:
+        body = b'{"data": [{"id": "small-one"}]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def model_address() -> Generator[str]:
+    """A server that lists one model."""
+    with HTTPServer(("127.0.0.1", 0), OneModel) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()
 
 
 def findings(
@@ -76,6 +109,78 @@ def test_a_key_that_is_not_set_is_a_failure_that_names_the_variable(machine: Mac
     status, found = findings(machine, "--config", str(config), OPENAI_API_KEY="sk-test-key")
     assert status == 0
     assert "sk-test-key" not in json.dumps(found)
+
+
+def test_an_address_that_must_name_the_model_is_asked(machine: Machine, model_address: str) -> None:
+    status, found = findings(machine, OPENAI_BASE_URL=model_address)
+    assert status == 0
+    assert "openai-chat:small-one" in found["model (default)"][0]["message"]
+    status, found = findings(machine, OPENAI_BASE_URL=f"{DOWN}/v1")
+    assert status == 1
+    (failure,) = found["model (default)"]
+    assert failure["level"] == "FAIL" and f"{DOWN}/v1" in failure["message"]
+    assert "start that server" in failure["fix"]
+
+
+def test_of_a_server_that_is_down_it_asks_whether_it_runs(machine: Machine) -> None:
+    servers = {"docs": {"url": f"{DOWN}/mcp?key=hush-hush"}}
+    config = machine.write_config({"mcpServers": servers})
+    _, found = findings(machine, "--config", str(config))
+    assert f"is it running at {DOWN}/mcp?" in found["server docs"][0]["fix"]
+    assert "hush" not in json.dumps(found)
+
+
+def test_a_budget_of_cost_needs_a_price(machine: Machine) -> None:
+    models = {"local": {"use": "openai-chat:nobodys-model", "base_url": f"{DOWN}/v1"}}
+    agents = {"a": {"model": "local"}, "b": {"model": "anthropic:claude-sonnet-5-5"}}
+    config = machine.write_config(
+        {"models": models, "agents": agents, "defaults": {"budget": {"cost_usd": 1}, "model": "local"}}
+    )
+    status, found = findings(machine, "--config", str(config), ANTHROPIC_API_KEY="sk-ant-test")
+    assert status == 0
+    assert {key for key in found if key.startswith("budget")} == {"budget (defaults)", "budget (a)"}
+    assert "budget.tokens" in found["budget (a)"][0]["fix"]
+
+
+def test_in_a_host_s_file_the_environment_of_its_own_entry_is_used(machine: Machine) -> None:
+    file = machine.home / "host.json"
+    store = machine.home / "of-the-host.db"
+    env = {"OPENAI_API_KEY": "sk-of-the-host", "AGENT_MCP_STORE": str(store), "KEY": "${OPENAI_API_KEY:-x}"}
+    entry = {"command": "agent-mcp", "args": ["--config", str(file)], "env": env}
+    machine.write_config({"mcpServers": {"agent": entry, "desk": {**DESK, "autoApprove": []}}}, file.name)
+    status, found = findings(machine, "--config", str(file))
+    assert status == 0
+    assert "openai:" in found["model (default)"][0]["message"]
+    assert str(store) in found["store"][0]["message"]
+    (host,) = found["host entry agent"]
+    assert host["level"] == "OK" and "OPENAI_API_KEY" in host["message"]
+    assert "sk-of-the-host" not in json.dumps(found)
+    assert any("desk.autoApprove" in each["message"] for each in found["config"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], '"--config", "{home}/host.json"'), (["--config", "{home}/own.json"], "own.json")],
+)
+def test_an_entry_that_starts_us_with_another_config_is_told(
+    machine: Machine, arguments: list[str], words: str
+) -> None:
+    machine.write_config({"agents": {}}, "own.json")
+    args = [argument.format(home=machine.home) for argument in arguments]
+    entry = {"command": "agent-mcp", "args": args}
+    file = machine.write_config({"mcpServers": {"agent": entry}}, "host.json")
+    _, found = findings(machine, "--config", str(file))
+    warning = found["host entry agent"][1]
+    assert warning["level"] == "WARN" and words.format(home=machine.home) in warning["fix"]
+
+
+def test_where_the_host_s_environment_is_not_known_it_says_so(machine: Machine) -> None:
+    _, found = findings(machine)
+    assert "`env` is not seen" in found["config"][0]["message"]
+    entry = {"command": "agent-mcp"}
+    file = machine.write_config({"mcpServers": {"one": entry, "two": entry}})
+    _, found = findings(machine, "--config", str(file))
+    assert "one and two" in found["host entry"][0]["message"]
 
 
 def test_a_store_that_cannot_be_written_is_a_failure(machine: Machine) -> None:

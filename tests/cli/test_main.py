@@ -42,6 +42,8 @@ def test_help_names_every_command(machine: Machine) -> None:
         ["serve", "--port", "many"],
         ["serve", "--port", "70000"],
         ["serve", "--transport", "smoke"],
+        ["serve", "--port", "9000"],
+        ["--host", "0.0.0.0"],
         ["sessions"],
         ["sessions", "show"],
         ["sessions", "nonsense"],
@@ -111,6 +113,14 @@ def test_a_reader_that_has_enough_is_no_failure_with_a_traceback(machine: Machin
         assert status in (0, 141)
         assert "Traceback" not in host.errors()
         assert "Exception ignored" not in host.errors()
+
+
+def test_a_reader_that_has_enough_in_the_middle_ends_it_without_a_word(machine: Machine) -> None:
+    with machine.serve("sessions", "list", PYTHONUNBUFFERED="1") as host:
+        assert host.process.stdout is not None
+        host.process.stdout.close()
+        assert host.process.wait(timeout=30) == 141
+        assert host.errors() == ""
 
 
 def test_secrets_of_the_config_do_not_reach_the_log(machine: Machine) -> None:

@@ -108,6 +108,26 @@ def test_a_turn_that_a_signal_broke_off_goes_on_at_the_next_start(machine: Machi
         assert (result["stop_reason"], "one" in result["text"]) == ("end_turn", True)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
+def test_on_a_terminal_it_says_that_it_waits_for_a_host_and_ctrl_c_ends_it(machine: Machine) -> None:
+    person, terminal = os.openpty()
+    with subprocess.Popen(
+        PROGRAM,
+        env=machine.environ,
+        cwd=machine.home,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline().decode()
+        assert "MCP server" in line and "agent-mcp demo" in line and "Ctrl-C" in line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+    os.close(person)
+    os.close(terminal)
+
+
 def test_a_host_that_closes_our_stdout_ends_it(machine: Machine) -> None:
     with machine.serve() as host:
         host.initialize()

@@ -64,7 +64,7 @@ def test_an_unknown_session_ends_with_1_in_one_line(machine: Machine, action: st
     done = machine.run("sessions", action, "nobody")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("agent-mcp: ") and "nobody" in line
+    assert line.startswith("agent-mcp: ") and "nobody" in line and "agent-mcp sessions list" in line
 
 
 def test_the_environments_store_is_the_one_that_is_read(machine: Machine, tmp_path: Path) -> None:
