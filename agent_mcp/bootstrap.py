@@ -128,6 +128,7 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             PublishedTools(service, feed=feed, clock=clock),
             settings=config.server,
             state_keys=state_keys(config.server, environ),
+            agents={name: agent.description for name, agent in config.agents.items()},
             listed=_Preload(models, config.defaults.model, background).begin,
         )
         publish(server, service, AgentCards(agents, hub))
