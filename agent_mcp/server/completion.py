@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CompleteRequestParams,
     CompleteResult,
@@ -12,7 +13,7 @@ from mcp_types import (
     ResourceTemplateReference,
 )
 
-from agent_mcp.errors import PublicError
+from agent_mcp.errors import PublicError, StoreError
 from agent_mcp.server.prompts import DELEGATE
 from agent_mcp.server.resources import Context, ServiceFor
 from agent_mcp.server.uris import AGENT_TEMPLATE, SESSION_TEMPLATE, STEP_TEMPLATE
@@ -64,7 +65,10 @@ class Completions:
 
 
 async def _sessions(service: SessionService, typed: str) -> CompleteResult:
-    page = await service.list(status=None, query=typed, limit=MAX_VALUES, cursor=None)
+    try:
+        page = await service.list(status=None, query=typed, limit=MAX_VALUES, cursor=None)
+    except StoreError as error:
+        raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
     ids = [line.id for line, _ in page.sessions]
     ids.sort(key=lambda session_id: not session_id.startswith(typed))  # stable: else by last update
     return CompleteResult(completion=Completion(values=ids, has_more=page.next_cursor is not None))

@@ -16,6 +16,7 @@ from mcp.server.connection import Connection
 from mcp.server.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_REQUEST,
     EmptyResult,
     SubscribeRequestParams,
@@ -152,6 +153,8 @@ class Updates:
                 )
         except (SessionNotFoundError, AgentNotFoundError) as error:
             raise resource_not_found(uri, ctx.protocol_version) from error
+        except StoreError as error:
+            raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         return EmptyResult()
 
     async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
@@ -162,12 +165,16 @@ class Updates:
         return EmptyResult()
 
     async def listed(self, ctx: Context) -> None:
-        """The caller has a list of resources in hand: from now on its connection is told when that grows old."""
+        """The caller gets a list of resources: from now on its connection is told when that grows old."""
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return
         connection = _connection(ctx)
         watch = _watch_list(self._service_for(ctx))
-        await self._subscriber(ctx, connection).add(_LIST, watch, connection.send_resource_list_changed)
+        try:
+            await self._subscriber(ctx, connection).add(_LIST, watch, connection.send_resource_list_changed)
+        except MCPError as error:
+            # It did not ask for this, and gets its list all the same.
+            log.warning("a host will not be told of new sessions: %s", error)
 
     async def listen(
         self, ctx: Context, params: SubscriptionsListenRequestParams

@@ -1,6 +1,6 @@
 """Subscriptions in both eras: a session that grows, whoever writes it; a list that changes; what ends with a host."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     EmptyResult,
     ResourceListChangedNotification,
+    ResourceTemplateReference,
     ResourceUpdatedNotification,
     SubscribeRequest,
     SubscribeRequestParams,
@@ -36,6 +37,7 @@ from tests.support.world import calls, says
 pytestmark = pytest.mark.anyio
 
 LIST = "the list"
+SESSION = ResourceTemplateReference(type="ref/resource", uri="session://{session_id}")
 LOOK: tuple[str, dict[str, Any]] = ("t__look", {})
 
 
@@ -234,6 +236,41 @@ async def test_nothing_is_followed_for_a_host_that_is_gone(
 async def _until_followed(following: list[str], wanted: list[str]) -> None:
     while following != wanted:
         await anyio.sleep(0.01)
+
+
+async def test_where_too_many_wait_already_the_list_is_read_all_the_same(
+    tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_mcp.server.updates.MAX_SUBSCRIBERS", 0)
+    async with legacy_shelf(tmp_path, ears) as shelf:
+        await shelf.start("s1")
+        assert (await shelf.client.list_resources()).resources
+        with pytest.raises(MCPError, match="too many subscribers"):
+            await subscribe(shelf.client, "session://s1")
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_a_store_that_cannot_be_read_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, era: Any
+) -> None:
+    async def away(*_: object, **__: object) -> Any:
+        raise StoreError("the disk is away")
+
+    async with open_shelf(tmp_path, era=era) as shelf:
+        await shelf.start("s1")
+        for method in ("get", "list"):
+            monkeypatch.setattr(shelf.world.store, method, away)
+        requests: list[Callable[[], Awaitable[object]]] = [
+            lambda: shelf.client.read_resource("session://s1"),
+            lambda: shelf.client.list_resources(),
+            lambda: shelf.client.complete(SESSION, {"name": "session_id", "value": ""}),
+        ]
+        if era == "legacy":
+            requests.append(lambda: subscribe(shelf.client, "session://s1"))
+        for request in requests:
+            with pytest.raises(MCPError, match="the disk is away") as refused:
+                await request()
+            assert refused.value.code == -32603
 
 
 @asynccontextmanager
