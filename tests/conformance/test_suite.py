@@ -34,8 +34,8 @@ async def conformance_server(folder: Path) -> AsyncGenerator[str]:
     async with await anyio.open_process(command, cwd=ROOT, stderr=None) as process:
         try:
             assert process.stdout is not None
-            with anyio.fail_after(20):
-                yield (await TextReceiveStream(process.stdout).receive()).strip()
+            address = await TextReceiveStream(process.stdout).receive()
+            yield address.strip()
         finally:
             process.kill()
 
