@@ -14,8 +14,10 @@ from mcp.server.lowlevel.server import RequestHandler
 from pydantic import BaseModel
 
 from agent_mcp.server.app import McpServer
+from agent_mcp.server.tasks import TaskParams, UpdateParams
 from tests.conformance.contents import PNG, SCHEMAS, TOOLS, embedded
 from tests.conformance.rounds import ROUNDS, asking_prompt
+from tests.conformance.turns import TURNS, call_turn, getting, updating
 
 Context = ServerRequestContext[Any, Any]
 
@@ -31,6 +33,8 @@ def add_fixtures(server: McpServer) -> None:
     _add_resources(server)
     _add_prompts(server)
     _add_subscriptions(server)
+    server.add_request_handler("tasks/get", TaskParams, getting(_ours(server, "tasks/get")))
+    server.add_request_handler("tasks/update", UpdateParams, updating(_ours(server, "tasks/update")))
     server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, _nothing)
 
 
@@ -57,13 +61,15 @@ def _add_tools(server: McpServer) -> None:
 
     async def list_tools(ctx: Context, params: types.PaginatedRequestParams) -> types.ListToolsResult:
         ours = cast("types.ListToolsResult", await list_ours(ctx, params))
-        return types.ListToolsResult(tools=[*ours.tools, *map(_tool, [*TOOLS, *ROUNDS])])
+        return types.ListToolsResult(tools=[*ours.tools, *map(_tool, [*TOOLS, *ROUNDS, *TURNS])])
 
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> Any:
         if fixture := TOOLS.get(params.name):
             return await fixture(ctx, params.arguments or {})
         if round_trip := ROUNDS.get(params.name):
             return round_trip(ctx, params)
+        if params.name in TURNS:
+            return await call_turn(ctx, params, call_ours)
         return await call_ours(ctx, params)
 
     def schema(name: str) -> Mapping[str, Any] | None:

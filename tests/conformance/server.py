@@ -15,6 +15,7 @@ from agent_mcp.bootstrap import SystemClock, open_app
 from agent_mcp.config.schema import Config
 from agent_mcp.server.http import PATH, HttpServer
 from tests.conformance.fixtures import add_fixtures
+from tests.conformance.turns import AGENTS, SERVERS, failing_model
 
 HOST = "127.0.0.1"
 
@@ -23,7 +24,8 @@ async def main(folder: Path) -> None:
     """Serve on a free port."""
     # The fixtures use what the newer revision deprecates, because the suite for the older one demands it.
     warnings.simplefilter("ignore", MCPDeprecationWarning)
-    config = Config(store=f"sqlite:///{folder / 'sessions.db'}")
+    store, models = f"sqlite:///{folder / 'sessions.db'}", {"failing": failing_model(folder)}
+    config = Config(store=store, models=models, servers=SERVERS, agents=AGENTS)
     with socket.create_server((HOST, 0), backlog=128) as listener:
         async with open_app(config, {}) as app:
             add_fixtures(app.server)
