@@ -3,7 +3,7 @@
 import signal
 import statistics
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -253,7 +253,7 @@ async def test_200_sessions_run_at_once_without_an_error(tmp_path: Path) -> None
     print(f"median {cuts[9]:.2f} s, p95 {cuts[18]:.2f} s, worst {max(seconds):.2f} s")
 
 
-async def _all_at_once(talk: Callable[[int], Awaitable[None]]) -> None:
+async def _all_at_once(talk: Callable[[int], Coroutine[Any, Any, None]]) -> None:
     async with anyio.create_task_group() as tasks:
         for number in range(AT_ONCE):
             tasks.start_soon(talk, number)
