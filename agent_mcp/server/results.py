@@ -273,9 +273,12 @@ def _turn_result(content: Json) -> CallToolResult:
 
 def _last_line(content: Json) -> str:
     """Session, status and next call; how the turn ended, if not by an answer."""
+    if content["session_id"] is None:
+        return f"[no session; next: {content['next']}]"
     stop = content["stop_reason"]
     ended = f"; ended: {stop}" if stop not in (None, "end_turn") else ""
-    return f"[session {content['session_id']}; {content['status']}{ended}; next: {content['next']}]"
+    status = content["status"] or "unknown"
+    return f"[session {content['session_id']}; {status}{ended}; next: {content['next']}]"
 
 
 def _result(content: Json, text: str, *, is_error: bool = False) -> CallToolResult:
