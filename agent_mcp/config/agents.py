@@ -42,7 +42,7 @@ def read_agent_files(
     for path in _files(directories, findings):
         # The same list of problems, with the agent's own file as the place.
         own = Findings(str(path), findings.errors, findings.problems)
-        read = _read(path, known.servers)
+        read = _read(path, known)
         if isinstance(read, str):
             own.warn(Complaint("", read, "mend or remove it; the other agents are not touched"))
             continue
@@ -64,7 +64,7 @@ def _files(directories: Iterable[Path], findings: Findings) -> Iterator[Path]:
             findings.warn(Complaint("agents_dir", f"{directory} can't be read: {reason}", "check the path"))
 
 
-def _read(path: Path, servers: Sequence[str]) -> AgentFile | str:
+def _read(path: Path, known: Known) -> AgentFile | str:
     """The agent, or what is wrong with the whole file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -76,7 +76,7 @@ def _read(path: Path, servers: Sequence[str]) -> AgentFile | str:
     if parts is None:
         return "has no front matter: it must begin with a line `---`, and a second one must end it"
     header, body = parts
-    return to_agent(_front_matter(header), body.strip(), stem=path.stem, servers=servers)
+    return to_agent(_front_matter(header), body.strip(), stem=path.stem, known=known)
 
 
 def _split(text: str) -> tuple[str, str] | None:
@@ -107,7 +107,7 @@ def _line_by_line(header: str) -> dict[str, Any]:
     for line in header.splitlines():
         if found := _KEY_LINE.match(line):
             key = found[1]
-            data[key] = (found[2] or "").strip().strip("\"'")
+            data[key] = _line_value((found[2] or "").strip())
         elif key and line.strip().startswith("- "):
             before = data[key]
             item = line.strip()[2:].strip().strip("\"'")
@@ -117,25 +117,35 @@ def _line_by_line(header: str) -> dict[str, Any]:
     return data
 
 
-def to_agent(header: Mapping[str, Any], body: str, *, stem: str, servers: Sequence[str]) -> AgentFile:
+def _line_value(written: str) -> str | list[str]:
+    """The text after a key; `[a, b]` is a list there too."""
+    if written.startswith("[") and written.endswith("]"):
+        return [item.strip().strip("\"'") for item in written[1:-1].split(",") if item.strip()]
+    return written.strip("\"'")
+
+
+def to_agent(header: Mapping[str, Any], body: str, *, stem: str, known: Known) -> AgentFile:
     """The agent that front matter and body describe; `stem` names it where the header does not."""
     complaints: list[Complaint] = []
     entry = AgentEntry(
         description=str(header.get("description") or ""),
         instructions=body,
-        model=_model(header.get("model")),
-        servers=_servers(header.get("mcpServers"), servers, complaints),
+        model=_model(header.get("model"), known.models),
+        servers=_servers(header.get("mcpServers"), known.servers, complaints),
         tools=_tools(header.get("tools"), complaints),
         max_steps=_max_steps(header.get("maxTurns"), complaints),
     )
     if header.get("disallowedTools"):
         complaints.append(Complaint("disallowedTools", "is not read", "name the tools it may use in `tools`"))
-    return AgentFile(str(header.get("name") or stem).strip(), entry, complaints)
+    return AgentFile(str(header.get("name") or "").strip() or stem, entry, complaints)
 
 
-def _model(written: object) -> str | None:
+def _model(written: object, aliases: Sequence[str]) -> str | None:
+    """Claude Code's short names mean its models, unless the config gives them a meaning of its own."""
     if not isinstance(written, str) or written in {"", "inherit"}:
         return None
+    if written in aliases:
+        return written
     if written.startswith("claude-"):
         return f"anthropic:{written}"
     return _CLAUDE_MODELS.get(written, written)

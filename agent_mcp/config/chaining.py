@@ -5,7 +5,7 @@ Only by their command lines: nothing is run or looked up.
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -24,7 +24,22 @@ _OPTIONS_WITH_VALUE = {
     "pipx": {"--spec", "--python", "--index-url", "-i", "--pip-args"},
     "python": {"-W", "-X"},
     "env": {"-u", "--unset", "-C", "--chdir"},
+    "wrapper": {
+        *("-n", "--name", "-p", "--prefix", "-u", "-d", "--distribution", "--environment", "--manifest-path"),
+        *("-ExecutionPolicy", "--config", "--project"),
+    },
 }
+
+_RUNNERS = {
+    *("poetry", "pdm", "hatch", "rye", "pixi", "conda", "mamba", "micromamba", "mise"),
+    *("doppler", "op", "dotenvx"),
+}
+"""Programs that run another one after a word like `run`."""
+_PREFIXES = {"nice", "nohup", "sudo", "wsl", "powershell", "pwsh"}
+"""Programs that run what stands behind their options."""
+_VERBS = {"run", "exec", "x"}
+_BETWEEN_COMMANDS = {"&&", "||", ";", "&", "|"}
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 
 
 def own_arguments(command: Sequence[str]) -> Sequence[str] | None:
@@ -39,13 +54,16 @@ def own_arguments(command: Sequence[str]) -> Sequence[str] | None:
             return own_arguments(_after_launcher(program, arguments))
         case "env":
             rest = _positional(arguments, "env")
-            return own_arguments(list(dropwhile(lambda part: "=" in part, rest)))
+            return own_arguments(_after_assignments(rest))
         case "cmd":
-            return own_arguments(list(dropwhile(lambda part: part.startswith("/"), arguments)))
+            rest = list(dropwhile(lambda part: part.startswith("/"), arguments))
+            return own_arguments(rest if len(rest) > 1 else " ".join(rest).split())
         case "sh" | "bash" | "zsh" | "dash":
             return _own_arguments_of_script(arguments)
         case _ if re.fullmatch(r"python[\d.]*w?|py", program):
             return _own_arguments_of_python(arguments)
+        case _ if program in _RUNNERS or program in _PREFIXES:
+            return own_arguments(_after_wrapper(program, arguments))
         case _:
             return None
 
@@ -96,6 +114,15 @@ def _after_launcher(program: str, arguments: Sequence[str]) -> Sequence[str]:
     return ()
 
 
+def _after_wrapper(program: str, arguments: Sequence[str]) -> Sequence[str]:
+    if "--" in arguments:
+        return arguments[arguments.index("--") + 1 :]
+    if program in _PREFIXES:
+        return _positional(arguments, "wrapper")
+    rest = list(dropwhile(lambda word: word not in _VERBS, arguments))
+    return _positional(rest[1:], "wrapper")
+
+
 def _own_arguments_of_python(arguments: Sequence[str]) -> Sequence[str] | None:
     rest = _positional(arguments, "python", until="-m")
     if rest and rest[0].startswith("-m"):
@@ -110,13 +137,31 @@ def _own_arguments_of_python(arguments: Sequence[str]) -> Sequence[str] | None:
 
 
 def _own_arguments_of_script(arguments: Sequence[str]) -> Sequence[str] | None:
-    """Of a shell only `-c 'agent-mcp …'` is understood, with or without `exec`."""
-    script = _option_value_after(arguments)
+    """Of a shell only `-c 'agent-mcp …'` is understood, also after `exec`, assignments and other commands."""
+    lexer = shlex.shlex(_option_value_after(arguments), posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
     try:
-        words = shlex.split(script)
+        words = list(lexer)
     except ValueError:
         return None
-    return own_arguments(words[1:] if words[:1] == ["exec"] else words)
+    found = (own_arguments(command) for command in _commands(words))
+    return next((own for own in found if own is not None), None)
+
+
+def _commands(words: Sequence[str]) -> Iterable[Sequence[str]]:
+    """The commands of a shell's line, each from its program on."""
+    command: list[str] = []
+    for word in (*words, ";"):
+        if word not in _BETWEEN_COMMANDS:
+            command.append(word)
+            continue
+        plain = _after_assignments(command)
+        yield plain[1:] if plain[:1] == ["exec"] else plain
+        command = []
+
+
+def _after_assignments(words: Sequence[str]) -> list[str]:
+    return list(dropwhile(_ASSIGNMENT.fullmatch, words))
 
 
 def _option_value_after(arguments: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ OURS = ("agents", "defaults", "models", "store", "agents_dir", "server")
 """A file with none of these is a host's own."""
 _KNOWN = ("mcpServers", *OURS)
 _IGNORED = ("$schema",)
+_MAX_DEPTH = 100
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -24,11 +25,14 @@ def read_document(file: Path) -> dict[str, Any]:
     """
     try:
         data = json.loads(_text(file), parse_constant=_refuse_constant)
+        _check_depth(data, 0)
     except json.JSONDecodeError as error:
         place = f"{file}: line {error.lineno}, column {error.colno}"
         raise ConfigError(place, f"this is not JSON: {error.msg}", hint=_json_hint(error)) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(str(file), f"this is not JSON: {error}", hint="mend the file") from error
+    if _holds_half_characters(data):
+        raise ConfigError(str(file), "a \\u escape stands for half a character", hint="write both halves")
     if not isinstance(data, dict):
         raise ConfigError(
             str(file), f"must hold an object, not {kind(data)}", hint='begin with {"mcpServers": …'
@@ -58,6 +62,29 @@ def _text(file: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(str(file), "is not UTF-8 text", hint="save it as UTF-8") from error
+
+
+def _check_depth(value: object, depth: int) -> None:
+    """All that reads the data does so by recursion.
+
+    Raises:
+        RecursionError: it is nested far deeper than any config.
+    """
+    if depth > _MAX_DEPTH:
+        raise RecursionError(f"nested deeper than {_MAX_DEPTH} levels")
+    inner = cast("dict[str, object]", value).values() if isinstance(value, dict) else value
+    if not isinstance(inner, str) and isinstance(inner, Iterable):
+        for item in cast("Iterable[object]", inner):
+            _check_depth(item, depth + 1)
+
+
+def _holds_half_characters(data: object) -> bool:
+    """Whether a string holds a lone surrogate: JSON's escapes can say it, and no file or pipe takes it."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _refuse_constant(name: str) -> NoReturn:

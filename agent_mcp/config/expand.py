@@ -1,7 +1,8 @@
 """`${VAR}` and `${VAR:-default}` in the strings of a server entry.
 
-`${env:VAR}`, as Cursor and VS Code write it, is the same as `${VAR}`. Text that only looks like it (`${}`,
-`${input:x}`) stays as it is. Values never appear in what is reported: they may be secrets.
+`${env:VAR}`, as Cursor and VS Code write it, is the same as `${VAR}`. A default may hold references of its own. Text
+that only looks like one (`${}`, `${input:x}`, one without an end) stays as it is. Values never appear in what is
+reported: they may be secrets.
 """
 
 import re
@@ -9,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-_REFERENCE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_OPENING = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(:-|\})")
+_BRACKET = re.compile(r"\$\{|\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,17 @@ class Unset:
     variable: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    variable: str
+    default: str | None
+
+
 def expand(value: Any, environ: Mapping[str, str]) -> Any:
     """A copy of JSON data with the references in all its strings replaced; unset ones become empty."""
     match value:
         case str():
-            return _REFERENCE.sub(lambda found: _value(found, environ) or "", value)
+            return _expanded(value, environ, [])
         case list():
             return [expand(item, environ) for item in cast("list[Any]", value)]
         case dict():
@@ -38,9 +46,9 @@ def unset(value: Any, environ: Mapping[str, str], *, key: str = "") -> Iterator[
     """Every reference in JSON data that `expand` has no value for."""
     match value:
         case str():
-            for found in _REFERENCE.finditer(value):
-                if _value(found, environ) is None:
-                    yield Unset(key, found[1])
+            missing: list[str] = []
+            _expanded(value, environ, missing)
+            yield from (Unset(key, variable) for variable in missing)
         case list():
             for index, item in enumerate(cast("list[Any]", value)):
                 yield from unset(item, environ, key=f"{key}.{index}".lstrip("."))
@@ -51,7 +59,42 @@ def unset(value: Any, environ: Mapping[str, str], *, key: str = "") -> Iterator[
             return
 
 
-def _value(found: re.Match[str], environ: Mapping[str, str]) -> str | None:
+def _expanded(text: str, environ: Mapping[str, str], missing: list[str]) -> str:
+    """The text with its references replaced; variables without a value are added to `missing`."""
+    parts = _split(text)
+    return "".join(part if isinstance(part, str) else _value(part, environ, missing) for part in parts)
+
+
+def _value(reference: _Reference, environ: Mapping[str, str], missing: list[str]) -> str:
     """As a shell does it: a default also stands in for an empty variable."""
-    name, default = found[1], found[2]
-    return environ.get(name) if default is None else environ.get(name) or default
+    value = environ.get(reference.variable)
+    if reference.default is not None:
+        return value or _expanded(reference.default, environ, missing)
+    if value is None:
+        missing.append(reference.variable)
+    return value or ""
+
+
+def _split(text: str) -> Iterator[str | _Reference]:
+    """Plain text and references in turn; those within a default stay in it."""
+    begin = 0
+    while found := _OPENING.search(text, begin):
+        end = found.end() if found[2] == "}" else _after_default(text, found.end())
+        if end is None:
+            yield text[begin : found.end()]
+            begin = found.end()
+            continue
+        yield text[begin : found.start()]
+        yield _Reference(found[1], None if found[2] == "}" else text[found.end() : end - 1])
+        begin = end
+    yield text[begin:]
+
+
+def _after_default(text: str, begin: int) -> int | None:
+    """The place after the bracket that ends a default, or None if there is none."""
+    depth = 1
+    for found in _BRACKET.finditer(text, begin):
+        depth += 1 if found[0] == "${" else -1
+        if not depth:
+            return found.end()
+    return None

@@ -71,6 +71,8 @@ def read_servers(entries: Mapping[str, object], origin: Origin, findings: Findin
             servers.disabled.append(name)
         elif entry and not complaints:
             _place(name, entry, origin=origin, findings=findings, servers=servers)
+        elif origin.is_host_file and (ours := _own_start(raw, origin)):
+            _leave_out(name, ours, findings, servers)
         else:
             _make_unavailable(name, complaints, findings, servers)
     return servers
@@ -111,6 +113,16 @@ def _read_entry(
     if entry is None:
         return None, complaints
     return entry, [complaint.under(key) for complaint in _shape(entry)]
+
+
+def _own_start(raw: object, origin: Origin) -> ServerEntry | None:
+    """The command of an entry that can't be used by us and need not be: the host starts agent-mcp with it."""
+    if not isinstance(raw, dict):
+        return None
+    data = cast("dict[str, Any]", raw)
+    start = {key: data[key] for key in ("command", "args") if key in data}
+    entry, _ = check(ServerEntry, expand(start, origin.environ), strict=False)
+    return entry if entry and config_of_child(entry, origin.environ) is not None else None
 
 
 def _unset_complaint(server_key: str, key: str, variable: str) -> Complaint:
@@ -159,8 +171,7 @@ def _place(name: str, entry: ServerEntry, *, origin: Origin, findings: Findings,
     child_config = config_of_child(entry, origin.environ)
     key = f"mcpServers.{name}"
     if child_config is not None and origin.is_host_file:
-        servers.left_out[name] = entry
-        findings.warn(Complaint(key, "starts agent-mcp itself; left out", "agent-mcp does not call itself"))
+        _leave_out(name, entry, findings, servers)
         return
     if child_config is not None and child_config.resolve() == origin.file.resolve():
         complaint = Complaint(
@@ -171,6 +182,12 @@ def _place(name: str, entry: ServerEntry, *, origin: Origin, findings: Findings,
         _make_unavailable(name, [complaint], findings, servers)
         return
     servers.usable[name] = entry
+
+
+def _leave_out(name: str, entry: ServerEntry, findings: Findings, servers: Servers) -> None:
+    servers.left_out[name] = entry
+    key = f"mcpServers.{name}"
+    findings.warn(Complaint(key, "starts agent-mcp itself; left out", "agent-mcp does not call itself"))
 
 
 def _with_whole_paths(entry: ServerEntry, origin: Origin) -> ServerEntry:

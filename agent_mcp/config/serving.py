@@ -101,5 +101,8 @@ def _missing(key: str, variable: str, characters: int) -> Complaint:
 
 
 def _is_url(text: str) -> bool:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
     return parts.scheme in ("https", "http") and bool(parts.hostname)

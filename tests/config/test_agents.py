@@ -75,6 +75,22 @@ def test_a_description_with_unquoted_colons_is_read_line_by_line(read: Read) -> 
     assert problems == []
 
 
+def test_a_list_in_brackets_is_read_line_by_line_too(read: Read) -> None:
+    agents, problems = read(a=with_header("description: Use this: now", 'tools: ["mcp__docs__a", time__*]'))
+    assert (agents["a"].tools, problems) == (("docs__a", "time__*"), [])
+
+
+def test_a_blank_name_is_none(read: Read) -> None:
+    assert list(read(a=with_header("name: '  '"))[0]) == ["a"]
+
+
+def test_the_config_may_give_the_hosts_model_names_a_meaning_of_its_own(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "a.md").write_text(with_header("model: sonnet"))
+    known = Known(servers=(), models=("sonnet",))
+    agents = read_agent_files([tmp_path], known=known, findings=Findings("config.json"))
+    assert agents["a"].model == "sonnet"
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_no_matter(tmp_path: Path, read: Read) -> None:
     (tmp_path / "w.md").write_bytes(b"\xef\xbb\xbf---\r\nname: w\r\n---\r\nDo it.\r\n")
     agents, _ = read()

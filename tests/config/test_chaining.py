@@ -30,15 +30,33 @@ from agent_mcp.config.chaining import own_arguments
         "env A=1 B=2 agent-mcp serve",
         "/usr/bin/env -u X -- agent-mcp serve",
         "cmd /d /c agent-mcp serve",
+        "poetry -C /x run agent-mcp serve",
+        "conda run -n env agent-mcp serve",
+        "mise x python -- uvx agent-mcp serve",
+        "wsl.exe -d Ubuntu agent-mcp serve",
+        "powershell.exe -NoProfile -Command agent-mcp serve",
+        "nice -n 5 agent-mcp serve",
     ],
 )
 def test_a_line_that_starts_agent_mcp_is_seen_through_every_launcher(command: str) -> None:
     assert list(own_arguments(command.split(" ")) or ()) == ["serve"]
 
 
-@pytest.mark.parametrize("script", ["agent-mcp serve", "exec agent-mcp serve"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "agent-mcp serve",
+        "exec agent-mcp serve",
+        "cd /x && A=1 agent-mcp serve",
+        ". ./env; exec agent-mcp serve",
+    ],
+)
 def test_a_shell_line_is_seen_through(script: str) -> None:
     assert list(own_arguments(["bash", "-lc", script]) or ()) == ["serve"]
+
+
+def test_a_whole_line_behind_cmd_is_seen_through() -> None:
+    assert list(own_arguments(["cmd", "/c", "agent-mcp serve"]) or ()) == ["serve"]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +77,9 @@ def test_a_shell_line_is_seen_through(script: str) -> None:
         "env",
         "bash agent-mcp-wrapper.sh",
         "bash -c 'unclosed",
+        "poetry -C /src/agent-mcp run other",
+        "poetry add agent-mcp",
+        "sudo cat agent-mcp",
     ],
 )
 def test_a_line_that_only_mentions_it_is_not_taken_for_it(command: str) -> None:

@@ -26,6 +26,11 @@ ENVIRON = {"HOST": "h", "EMPTY": ""}
         ("${}", "${}"),
         ("${input:token}", "${input:token}"),
         ("${1X}", "${1X}"),
+        ("${PORT:-${HOST}}", "h"),
+        ("${HOST:-${PORT}}", "h"),
+        ("${PORT:-${OTHER:-x${EMPTY:-y}}}/z", "xy/z"),
+        ("${PORT:-{}}", "{}"),
+        ("${PORT:-80", "${PORT:-80"),
     ],
 )
 def test_a_reference_becomes_its_value_and_other_text_stays(written: str, meant: str) -> None:
@@ -49,3 +54,7 @@ def test_every_unset_variable_is_told_with_its_key() -> None:
         Unset("env.K", "TWO"),
         Unset("env.K", "ONE"),
     ]
+
+
+def test_a_variable_within_a_default_is_missed_only_where_the_default_counts() -> None:
+    assert list(unset(["${HOST:-${ONE}}", "${TWO:-${ONE}}"], ENVIRON)) == [Unset("1", "ONE")]

@@ -101,6 +101,17 @@ def test_endless_nesting_is_an_error_and_no_crash(load: Load) -> None:
     assert "not JSON" in refusal(load, "[" * 200_000).problem
 
 
+def test_nesting_that_json_can_read_and_we_cannot_is_an_error_too(load: Load) -> None:
+    deep = "[" * 900 + "]" * 900
+    assert (
+        "nested" in refusal(load, f'{{"mcpServers": {{"a": {{"command": "x", "oauth": {deep}}}}}}}').problem
+    )
+
+
+def test_half_a_character_is_an_error_for_it_could_not_be_written_anywhere(load: Load) -> None:
+    assert "half a character" in refusal(load, '{"mcpServers": {"a\\ud800": {"command": "x"}}}').problem
+
+
 def test_a_list_at_the_top_is_refused(load: Load) -> None:
     assert "must hold an object, not a list" in refusal(load, "[]").problem
 

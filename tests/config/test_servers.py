@@ -126,6 +126,16 @@ def test_a_host_s_entry_that_starts_agent_mcp_is_left_out_and_said(load: Load) -
     assert "left out" in problem.message and "mcpServers.agents" in problem.place
 
 
+@pytest.mark.parametrize(
+    "broken", [{"env": {"KEY": "${NOT_SET}"}}, {"timeout": "soon"}, {"args": ["${NOT_SET}"]}]
+)
+def test_a_host_s_entry_of_agent_mcp_is_left_out_also_where_we_could_not_use_it(
+    load: Load, broken: dict[str, Any]
+) -> None:
+    config = load({"mcpServers": {"agents": {"command": "agent-mcp", **broken}, "time": ECHO}})
+    assert (list(config.servers), list(config.left_out), config.unavailable) == (["time"], ["agents"], {})
+
+
 def test_in_our_own_config_agent_mcp_may_start_another_agent_mcp(load: Load, tmp_path: Path) -> None:
     config = load_entry(load, {"command": "agent-mcp", "args": ["serve", "--config", "other.json"]})
     assert "it" in config.servers

@@ -51,6 +51,8 @@ def test_two_tokens_may_share_a_name_to_change_one_for_the_other(load: Load) -> 
         ({"limits": {"sessions": 0}}, "limits.sessions", "more than 0"),
         ({"limits": {"requests": 1}}, "limits.requests", "not a key"),
         ({"allowed_hosts": ["https://mcp.example.org"]}, "allowed_hosts", "is no host"),
+        ({"oauth": {**OAUTH, "issuer": "https://[x"}}, "oauth.issuer", "a URL"),
+        ({"allowed_origins": ["http://[::1"]}, "allowed_origins", "is no origin"),
         ({"allowed_origins": ["app.example.org"]}, "allowed_origins", "is no origin"),
         ({"hosts": {"cursor": {"wait": 5}}}, "hosts.cursor.wait", "not a key"),
     ],
