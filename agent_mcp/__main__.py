@@ -43,6 +43,8 @@ def _leave_quietly() -> int:
 def _run(options: Namespace) -> int:
     """Each command is imported only when it is the one."""
     match options.command:
+        case "approvals":
+            from agent_mcp.cli.approvals import run
         case "demo":
             from agent_mcp.cli.demo import run
         case "doctor":

@@ -43,6 +43,7 @@ def build_parser() -> ArgumentParser:
     doctor = _command(commands, "doctor", "check config, keys, servers and store, and say how to mend them")
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     _add_session_actions(_command(commands, "sessions", "look at the sessions in the store"))
+    _add_approval_actions(_command(commands, "approvals", "answer calls that wait for approval"))
     return parser
 
 
@@ -91,16 +92,31 @@ def _command(
 
 def _add_session_actions(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    _command_of_sessions(actions, "list", "list the sessions, newest first")
+    _action(actions, "list", "list the sessions, newest first")
     for name, summary in (
         ("show", "print a session's transcript"),
         ("export", "print a session's log as JSON lines"),
         ("delete", "remove a session and its log"),
     ):
-        _command_of_sessions(actions, name, summary).add_argument("session_id", metavar="ID")
+        _action(actions, name, summary).add_argument("session_id", metavar="ID")
 
 
-def _command_of_sessions(actions: Any, name: str, summary: str) -> ArgumentParser:
+def _add_approval_actions(parser: ArgumentParser) -> None:
+    parser.set_defaults(action="list")
+    actions = parser.add_subparsers(metavar="ACTION")
+    for name, summary in (
+        ("list", "show every waiting call with its whole arguments, as no action does"),
+        ("allow", "let a waiting call run"),
+        ("deny", "refuse a waiting call"),
+    ):
+        action = _action(actions, name, summary)
+        action.set_defaults(action=name)
+        if name != "list":
+            action.add_argument("call_id", metavar="CALL_ID")
+            action.add_argument("--reason", metavar="TEXT", default="", help="the agent reads it if denied")
+
+
+def _action(actions: Any, name: str, summary: str) -> ArgumentParser:
     parser: ArgumentParser = actions.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", parents=[_common_options()]
     )

@@ -1,0 +1,76 @@
+"""Answers from outside: what waits over all sessions and principals, and which answers are refused."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_mcp.errors import ApprovalNotFoundError
+from agent_mcp.sessions.approvals import answer, waiting_calls
+from agent_mcp.sessions.events import ApprovalGiven
+from agent_mcp.sessions.gates import APPROVAL_SECONDS
+from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.profile import ApprovalRules, Profile
+from agent_mcp.sessions.start import StartRequest
+from tests.support.world import FunctionTools, World, calls, open_world, says
+
+pytestmark = pytest.mark.anyio
+
+PROFILE = Profile(agent="a", model="plan", servers=("t",), approvals=ApprovalRules(ask=("*",)))
+PLAN = (calls(("t__book", {"item": "b"})), says("done"))
+
+
+async def _book(arguments: dict[str, object]) -> str:
+    return "booked"
+
+
+async def _start(world: World, session_id: str, principal: str = "") -> None:
+    service = world.service.for_principal(principal)
+    await service.start(StartRequest(message="go"), session_id=session_id, wait_seconds=10)
+
+
+async def test_calls_of_all_principals_wait_in_one_list_and_an_answer_lets_the_turn_go_on(
+    tmp_path: Path,
+) -> None:
+    tools = FunctionTools({"book": _book})
+    with anyio.fail_after(20):
+        async with open_world(tmp_path, *PLAN, profile=PROFILE, tools=tools) as world:
+            await _start(world, "mine")
+            await _start(world, "hers", "ada")
+            logs = SessionLogs(world.store)
+            waiting = await waiting_calls(world.store, logs)
+            assert [each.session_id for each in waiting] == ["mine", "hers"]
+            given = ApprovalGiven(waiting[1].call.call.id, "allow")
+            await answer(world.store, logs, given, now=world.clock.now())
+            report = await world.service.for_principal("ada").send("hers", None, wait_seconds=10)
+            left = await waiting_calls(world.store, logs)
+    assert (report.status, report.text) == ("idle", "done")
+    assert [each.session_id for each in left] == ["mine"]
+
+
+async def test_an_expired_call_is_not_answered(tmp_path: Path) -> None:
+    tools = FunctionTools({"book": _book})
+    with anyio.fail_after(20):
+        async with open_world(tmp_path, *PLAN, profile=PROFILE, tools=tools) as world:
+            await _start(world, "mine")
+            logs = SessionLogs(world.store)
+            (waiting,) = await waiting_calls(world.store, logs)
+            given = ApprovalGiven(waiting.call.call.id, "allow")
+            with pytest.raises(ApprovalNotFoundError, match="expired"):
+                await answer(world.store, logs, given, now=world.clock.now() + APPROVAL_SECONDS)
+    assert tools.called == []
+
+
+async def test_of_two_answers_at_once_the_second_learns_that_it_does_not_count(tmp_path: Path) -> None:
+    tools = FunctionTools({"book": _book})
+    with anyio.fail_after(20):
+        async with open_world(tmp_path, *PLAN, profile=PROFILE, tools=tools) as world:
+            await _start(world, "mine")
+            logs = SessionLogs(world.store)
+            (waiting,) = await waiting_calls(world.store, logs)
+            call_id = waiting.call.call.id
+            now = world.clock.now()
+            await answer(world.store, SessionLogs(world.store), ApprovalGiven(call_id, "deny"), now=now)
+            with pytest.raises(ApprovalNotFoundError, match=call_id):
+                await answer(world.store, logs, ApprovalGiven(call_id, "allow"), now=now)
+    assert tools.called == []
