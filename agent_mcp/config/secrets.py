@@ -4,10 +4,12 @@ Too much is better than too little here; only short values are left, since maski
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from urllib.parse import parse_qsl, urlsplit
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from agent_mcp.config.schema import Config, ServerEntry
+from agent_mcp.config.schema import Config, ModelEntry, ServerEntry
 
 _SECRET_NAME = re.compile(
     r"(key|token|secret|passwor[dt]|passwd|credential|authorization|auth|cookie|dsn)s?$", re.IGNORECASE
@@ -17,27 +19,76 @@ _SHORTEST = 6
 
 def secrets_of(config: Config, environ: Mapping[str, str]) -> frozenset[str]:
     """Every value to be masked in logs."""
-    return frozenset(value for value in _all(config, environ) if len(value) >= _SHORTEST)
+    servers = (*config.servers.values(), *config.left_out.values())
+    keys = [environ.get(model.api_key_env or "", "") for model in config.models.values()]
+    return _long_enough(
+        _named_like_secrets(environ), *map(_of_server, servers), *map(_of_model, config.models.values()), keys,
+        _of_address(config.store or ""),
+    )  # fmt: skip
 
 
-def _all(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    yield from _named_like_secrets(environ)
-    for server in (*config.servers.values(), *config.left_out.values()):
-        yield from _of_server(server)
-    for model in config.models.values():
-        yield from _header_values(model.headers)
-        yield environ.get(model.api_key_env or "", "")
-    if config.store:
-        yield urlsplit(config.store).password or ""
+def secrets_of_server(server: ServerEntry) -> frozenset[str]:
+    """What the server's own words (its stderr, its answers to a refused request) must not bring out."""
+    return _long_enough(_of_server(server))
+
+
+def secrets_of_model(headers: Mapping[str, str], base_url: str | None) -> frozenset[str]:
+    """The same for a model behind an address, besides its key."""
+    return _long_enough(_header_values(headers), _of_address(base_url or ""))
+
+
+def blotted(text: str, secrets: Iterable[str]) -> str:
+    """The text with `***` in the place of every secret."""
+    # The longest first: of `abc` and `abcdef` the rest of the longer one would stay.
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _long_enough(*groups: Iterable[str]) -> frozenset[str]:
+    return frozenset(value for values in groups for value in values if len(value) >= _SHORTEST)
 
 
 def _of_server(server: ServerEntry) -> Iterator[str]:
     yield from _header_values(server.headers)
     yield from _named_like_secrets(server.env)
-    if server.url:
-        parts = urlsplit(server.url)
-        yield parts.password or ""
-        yield from _named_like_secrets(dict(parse_qsl(parts.query)))
+    for value in server.env.values():
+        yield from _of_address(value)
+    yield from _of_arguments(server.args)
+    yield from _of_address(server.url or "")
+
+
+def _of_model(model: ModelEntry) -> Iterator[str]:
+    yield from _header_values(model.headers)
+    yield from _of_address(model.base_url or "")
+
+
+def _of_arguments(arguments: Iterable[str]) -> Iterator[str]:
+    """The values of `--api-key value` and `--token=value`, and what addresses hold."""
+    arguments = list(arguments)
+    given = [(name, value) for name, value in pairwise(arguments) if name.startswith("-") and "=" not in name]
+    joined = [argument.partition("=")[::2] for argument in arguments]
+    for name, value in (*given, *joined):
+        if _SECRET_NAME.search(name):
+            yield value
+    for argument in arguments:
+        yield from _of_address(argument)
+
+
+def _of_address(text: str) -> Iterator[str]:
+    """The password (or a user that stands for one) and the keys in the query of a URL, in each form that they take."""
+    if "://" not in text:
+        return
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return
+    secret = parts.password or parts.username or ""
+    yield from (secret, unquote(secret))
+    if secret:
+        pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        yield b64encode(pair.encode()).decode()
+    yield from _named_like_secrets(dict(parse_qsl(parts.query)))
 
 
 def _header_values(headers: Mapping[str, str]) -> Iterator[str]:

@@ -65,6 +65,7 @@ async def run_call(order: Order) -> ToolResult:
         answer = await _answer(order)
     except (DownstreamError, TimeoutError) as error:
         code, message = _explained(error, order)
+        message = order.connection.server.without_secrets(message)
         return ToolResult.failure(order.call, code, message, duration_ms=_since(started))
     return to_result(order.call, answer, duration_ms=_since(started))
 

@@ -220,7 +220,7 @@ class Connection:
 
     def _failed(self, reason: str, *, hung: bool = False) -> None:
         self.state = "broken"
-        self.reason = reason
+        self.reason = self.server.without_secrets(reason)
         self._hung = hung
         self.server.era = self.server.target.era
         self._failures += 1
@@ -232,6 +232,7 @@ class Connection:
 
     def _left(self, live: Live, epitaph: str, *, lost: bool = True) -> None:
         """A connection that was up is over; the next need makes a new one without a pause."""
+        epitaph = self.server.without_secrets(epitaph)
         self.live = None
         self.state = "broken" if lost else "idle"
         self.reason = epitaph if lost else ""

@@ -97,7 +97,10 @@ async def _plain_answer(
     if _is_rpc_error(body):
         return response
     text = _status_text(response)
-    shown = " ".join(body.split())[:_SHOWN_BODY_CHARACTERS]
+    shown = " ".join(body.split())
+    if len(shown) > _SHOWN_BODY_CHARACTERS:
+        # Whole words: of a secret that was cut through, the rest would no longer be known for one.
+        shown = shown[:_SHOWN_BODY_CHARACTERS].rpartition(" ")[0]
     text += f": {shown}" if shown else ""
     return _error_response(request, message, HTTP_STATUS, text, data=response.status_code)
 

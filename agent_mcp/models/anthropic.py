@@ -26,7 +26,7 @@ from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.agent.tools import Tool
 from agent_mcp.errors import ModelError, TransientModelError
 from agent_mcp.models.anthropic_reply import AnthropicReply
-from agent_mcp.models.faults import refusal_from_body, without_secret
+from agent_mcp.models.faults import refusal_from_body
 from agent_mcp.models.rendering import (
     NO_OUTPUT,
     NO_TEXT,
@@ -80,7 +80,7 @@ class AnthropicClient:
             # Not chained: the SDK's error holds the whole answer, which may repeat the key.
             raise _refused(error, target) from None
         except anthropic.APIConnectionError as error:
-            reason = without_secret(describe(error), target.api_key)
+            reason = target.without_secrets(describe(error))
             raise TransientModelError(f"{target.place} can't be reached: {reason}") from error
 
     async def aclose(self) -> None:
@@ -92,7 +92,7 @@ def _refused(error: anthropic.APIStatusError, target: Target) -> ModelError:
     refusal = refusal_from_body(
         error.body, fallback=error.message, status=error.status_code, headers=error.response.headers
     )
-    return refusal.to_error(place=target.place, secret=target.api_key, key_variable=target.key_variable)
+    return refusal.to_error(place=target.place, hide=target.without_secrets, key_variable=target.key_variable)
 
 
 class AnthropicModel:

@@ -130,7 +130,9 @@ class AnthropicReply:
     def _failure(self, event: dict[str, Any]) -> Exception:
         refusal = refusal_from_body(event, fallback="an error without a message", status=None)
         target = self._target
-        return refusal.to_error(place=self._place, secret=target.api_key, key_variable=target.key_variable)
+        return refusal.to_error(
+            place=self._place, hide=target.without_secrets, key_variable=target.key_variable
+        )
 
     def _assembled(self) -> tuple[list[Part], list[dict[str, Any]]]:
         """Neutral parts, and the blocks to send back; an empty text would be refused there."""

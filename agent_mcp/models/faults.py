@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -43,9 +43,9 @@ class Refusal:
     """None: it came inside a stream whose status was 200."""
     retry_after_seconds: float | None = None
 
-    def to_error(self, *, place: str, secret: str, key_variable: str | None) -> ModelError:
-        """The error to raise. `place` names provider and address; `secret` is taken out of the message."""
-        message = f"{place} answered {self._what()}: {_shown(self.message, secret)}"
+    def to_error(self, *, place: str, hide: Callable[[str], str], key_variable: str | None) -> ModelError:
+        """The error to raise. `place` names provider and address; `hide` takes secrets out of the message."""
+        message = f"{place} answered {self._what()}: {_shown(hide(self.message))}"
         if self._is_overflow():
             return ContextOverflowError(message, hint="start a new session, or fork from an earlier step")
         if self._is_transient():
@@ -108,11 +108,6 @@ def _number(value: str | None) -> float | None:
     return float(value)
 
 
-def without_secret(text: str, secret: str) -> str:
-    """The text with the key blotted out; a word that stands for "no key" is none."""
-    return text.replace(secret, "***") if len(secret) > 4 else text
-
-
-def _shown(message: str, secret: str) -> str:
-    message = " ".join(without_secret(message, secret).split())
+def _shown(message: str) -> str:
+    message = " ".join(message.split())
     return message if len(message) <= _MAX_MESSAGE_CHARS else message[:_MAX_MESSAGE_CHARS] + "…"

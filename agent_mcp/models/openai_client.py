@@ -6,7 +6,7 @@ import httpx2
 import openai
 
 from agent_mcp.errors import ModelError, TransientModelError
-from agent_mcp.models.faults import Refusal, refusal_from_body, without_secret
+from agent_mcp.models.faults import Refusal, refusal_from_body
 from agent_mcp.models.streaming import describe, timeout_of
 from agent_mcp.models.target import Target
 
@@ -41,7 +41,7 @@ class OpenAiClient:
             # Not chained: the SDK's error holds the whole answer, which may repeat the key.
             raise to_error(_refusal(error), target) from None
         except openai.APIConnectionError as error:
-            reason = without_secret(describe(error), target.api_key)
+            reason = target.without_secrets(describe(error))
             raise TransientModelError(f"{target.place} can't be reached: {reason}") from error
 
     async def aclose(self) -> None:
@@ -56,7 +56,7 @@ def open_client(target: Target, read_timeout_seconds: float) -> OpenAiClient:
 
 def to_error(refusal: Refusal, target: Target) -> ModelError:
     """The error to raise for a refusal of this target."""
-    return refusal.to_error(place=target.place, secret=target.api_key, key_variable=target.key_variable)
+    return refusal.to_error(place=target.place, hide=target.without_secrets, key_variable=target.key_variable)
 
 
 def _refusal(error: openai.APIStatusError) -> Refusal:

@@ -55,7 +55,7 @@ class ScriptedModel:
             return
         self._failed[place] = failed + 1
         refusal = Refusal(error.message, status=error.status, retry_after_seconds=error.retry_after)
-        raise refusal.to_error(place="the script", secret="", key_variable=None)
+        raise refusal.to_error(place="the script", hide=str, key_variable=None)
 
 
 class CommandModel:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from agent_mcp.config.schema import ModelEntry
+from agent_mcp.config.secrets import blotted, secrets_of_model
 from agent_mcp.errors import MissingApiKeyError, UnsupportedProviderError
 
 ApiProvider = Literal["anthropic", "openai", "openai-chat"]
@@ -63,6 +64,12 @@ class Target:
         """Targets of equal keys share a client."""
         family = "anthropic" if self.provider == "anthropic" else "openai"
         return (family, self.base_url, self.api_key, tuple(sorted(self.headers.items())))
+
+    def without_secrets(self, text: str) -> str:
+        """What a provider said, which may repeat what it was sent."""
+        # A word that stands for "no key" is none.
+        key = {self.api_key} if len(self.api_key) > len(_NO_KEY) else set[str]()
+        return blotted(text, key | secrets_of_model(self.headers, self.base_url))
 
     @property
     def is_openai_itself(self) -> bool:
@@ -145,9 +152,19 @@ def _with_key(target: Target, entry: ModelEntry, *, reference: str, environ: Map
 
 
 def _check_address(reference: str, base_url: str | None) -> None:
-    if base_url is None or re.match(r"https?://[^/\s]+", base_url):
+    if base_url is None or _is_address(base_url):
         return
-    raise UnsupportedProviderError(f"{reference}: the address {base_url!r} is not an http or https URL")
+    # Not quoted: it may hold a password.
+    raise UnsupportedProviderError(
+        f"{reference}: its address is not an http or https URL", hint="write https://host/path as the address"
+    )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and re.match(r"https?://[^/\s]+", url) is not None
+    except ValueError:
+        return False
 
 
 def _check_key(key: str, variable: str) -> None:

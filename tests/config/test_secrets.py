@@ -1,7 +1,7 @@
 """What a log must not show is known from config and environment."""
 
 from agent_mcp.config.schema import Config, ModelEntry, ServerEntry
-from agent_mcp.config.secrets import secrets_of
+from agent_mcp.config.secrets import blotted, secrets_of, secrets_of_model, secrets_of_server
 
 
 def test_keys_tokens_and_headers_are_secrets_and_ordinary_values_are_not() -> None:
@@ -24,4 +24,25 @@ def test_keys_tokens_and_headers_are_secrets_and_ordinary_values_are_not() -> No
     assert secrets_of(config, environ) == {
         *("sk-ant-1", "my-own-key", "gh-token", "Bearer web-token", "web-token", "model-header"),
         *("hunter22", "in-the-url", "db-password", "key-of-the-host"),
+        *("dTpodW50ZXIyMg==", "dTpkYi1wYXNzd29yZA=="),
     }
+
+
+def test_secrets_of_a_server_are_sought_in_its_addresses_and_arguments_too() -> None:
+    server = ServerEntry(
+        command="x",
+        args=("--token", "given-apart", "--api-key=joined-up", "-v", "postgres://u:in%2Dargs@h/d"),
+        env={"DATABASE_URL": "postgres://u:in-the-env@h/d", "HOMEPAGE": "https://example.org/x"},
+    )
+    found = secrets_of_server(server)
+    assert {"given-apart", "joined-up", "in%2Dargs", "in-args", "in-the-env"} <= found
+    assert blotted("a given-apart postgres://u:in-the-env@h b", found) == "a *** postgres://u:***@h b"
+
+
+def test_a_user_without_a_password_is_a_token() -> None:
+    assert "lone-token" in secrets_of_model({}, "https://lone-token@x/v1")
+    assert "somebody" not in secrets_of_model({}, "https://somebody:with-password@x/v1")
+
+
+def test_an_address_that_is_none_hides_nothing_and_costs_nothing() -> None:
+    assert secrets_of(Config(store="postgres://[x"), {}) == frozenset()

@@ -7,7 +7,9 @@ from agent_mcp.models.faults import Refusal, refusal_from_body, retry_after_seco
 
 
 def error_of(refusal: Refusal) -> ModelError:
-    return refusal.to_error(place="here", secret="sk-secret", key_variable="KEY")
+    return refusal.to_error(
+        place="here", hide=lambda text: text.replace("sk-secret", "***"), key_variable="KEY"
+    )
 
 
 @pytest.mark.parametrize(

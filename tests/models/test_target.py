@@ -27,6 +27,19 @@ def test_the_place_in_messages_shows_no_secret() -> None:
     assert target.place == "openai-chat:m at http://localhost:8000/v1"
 
 
+def test_what_a_provider_repeats_of_key_headers_and_address_is_blotted_out() -> None:
+    headers = {"X-Team": "team-header", "Authorization": "Bearer own-token"}
+    entry = ModelEntry(use="openai:m", base_url="http://u:pass-word@h/v1", headers=headers)
+    target = resolve_target("x", {"x": entry}, {"OPENAI_API_KEY": "sk-key"})
+    said = "got sk-key, team-header, own-token, pass-word and dTpwYXNzLXdvcmQ="
+    assert target.without_secrets(said) == "got ***, ***, ***, *** and ***"
+
+
+def test_the_word_for_no_key_is_no_secret() -> None:
+    target = resolve_target("openai-chat:m", {}, {"OPENAI_BASE_URL": "http://h/v1"})
+    assert target.without_secrets("none of these models") == "none of these models"
+
+
 def test_the_key_is_not_in_the_repr() -> None:
     assert "sk-key" not in repr(resolve_target("openai:m", {}, {"OPENAI_API_KEY": "sk-key"}))
 
@@ -43,7 +56,10 @@ def test_what_can_be_no_key_is_refused_without_showing_it(key: str) -> None:
     assert key.strip() == "" or key not in caught.value.message
 
 
-@pytest.mark.parametrize("address", ["localhost:8000", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "address", ["localhost:8000", "ftp://x", "http://", "http://[::1", "htp://me:hunter22@x"]
+)
 def test_an_address_that_is_no_url_is_refused(address: str) -> None:
-    with pytest.raises(UnsupportedProviderError, match="not an http"):
+    with pytest.raises(UnsupportedProviderError, match="not an http") as caught:
         resolve_target("openai:m", {}, {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": address})
+    assert "hunter22" not in str(caught.value)
