@@ -49,6 +49,8 @@ def _run(options: Namespace) -> int:
             from agent_mcp.cli.demo import run
         case "doctor":
             from agent_mcp.cli.doctor import run
+        case "install":
+            from agent_mcp.cli.install import run
         case "sessions":
             from agent_mcp.cli.sessions import run
         case _:

@@ -13,6 +13,8 @@ from typing import Any
 
 DEFAULT_PORT = 8642
 _DEFAULT_HOST = "127.0.0.1"
+HOSTS = ("claude-desktop", "claude-code", "cursor", "vscode", "codex")
+"""The hosts that `install` knows."""
 
 _EXAMPLES = """\
 an entry for a host's config:
@@ -44,6 +46,7 @@ def build_parser() -> ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     _add_session_actions(_command(commands, "sessions", "look at the sessions in the store"))
     _add_approval_actions(_command(commands, "approvals", "answer calls that wait for approval"))
+    _add_install_options(_command(commands, "install", "write the entry into a host's own config file"))
     return parser
 
 
@@ -114,6 +117,11 @@ def _add_approval_actions(parser: ArgumentParser) -> None:
         if name != "list":
             action.add_argument("call_id", metavar="CALL_ID")
             action.add_argument("--reason", metavar="TEXT", default="", help="the agent reads it if denied")
+
+
+def _add_install_options(parser: ArgumentParser) -> None:
+    parser.add_argument("target", metavar="HOST", choices=HOSTS, help=f"one of {', '.join(HOSTS)}")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
 
 
 def _action(actions: Any, name: str, summary: str) -> ArgumentParser:

@@ -1,4 +1,4 @@
-"""`agent-mcp approvals`: waiting calls answered from a second process while a server runs the turn, and without one."""
+"""`agent-mcp approvals`: waiting calls answered from a second process, whether or not a server runs."""
 
 import re
 from pathlib import Path
