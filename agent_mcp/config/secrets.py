@@ -15,21 +15,26 @@ _SECRET_NAME = re.compile(
     r"(key|token|secret|passwor[dt]|passwd|credential|authorization|auth|cookie|dsn)s?$", re.IGNORECASE
 )
 _SHORTEST = 6
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+"""Every child gets them, and their addresses may hold a password."""
+_PROVIDERS = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL")
 
 
 def secrets_of(config: Config, environ: Mapping[str, str]) -> frozenset[str]:
     """Every value to be masked in logs."""
     servers = (*config.servers.values(), *config.left_out.values())
-    keys = [environ.get(model.api_key_env or "", "") for model in config.models.values()]
-    return _long_enough(
-        _named_like_secrets(environ), *map(_of_server, servers), *map(_of_model, config.models.values()), keys,
-        _of_address(config.store or ""),
-    )  # fmt: skip
+    models = config.models.values()
+    keys = [environ.get(model.api_key_env or "", "") for model in models]
+    addresses = [config.store or "", *(environ.get(name, "") for name in (*_PROXIES, *_PROVIDERS))]
+    of_config = (*map(_of_server, servers), *map(_of_model, models), *map(_of_address, addresses))
+    return _long_enough(_named_like_secrets(environ), keys, *of_config)
 
 
-def secrets_of_server(server: ServerEntry) -> frozenset[str]:
+def secrets_of_server(server: ServerEntry, environ: Mapping[str, str]) -> frozenset[str]:
     """What the server's own words (its stderr, its answers to a refused request) must not bring out."""
-    return _long_enough(_of_server(server))
+    inherited = {name: environ[name] for name in (*server.inherit_env, *_PROXIES) if name in environ}
+    addresses = (_of_address(value) for value in inherited.values())
+    return _long_enough(_of_server(server), _named_like_secrets(inherited), *addresses)
 
 
 def secrets_of_model(headers: Mapping[str, str], base_url: str | None) -> frozenset[str]:

@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent_mcp.config.schema import ServerEntry
+from agent_mcp.config.secrets import secrets_of_server
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.faults import UnavailableError
 from agent_mcp.downstream.listing import Listing
@@ -210,7 +211,7 @@ async def _reach(
 
 def _to_server(name: str, entry: ServerEntry, environ: Mapping[str, str]) -> Server:
     target = to_target(entry, environ)
-    return Server(name, entry, target, target.era)
+    return Server(name, entry, target, target.era, secrets=secrets_of_server(entry, environ))
 
 
 def _is_forgetful(connection: Connection) -> bool:

@@ -33,8 +33,12 @@ def test_secrets_of_a_server_are_sought_in_its_addresses_and_arguments_too() -> 
         command="x",
         args=("--token", "given-apart", "--api-key=joined-up", "-v", "postgres://u:in%2Dargs@h/d"),
         env={"DATABASE_URL": "postgres://u:in-the-env@h/d", "HOMEPAGE": "https://example.org/x"},
+        inherit_env=("MY_TOKEN", "EDITOR"),
     )
-    found = secrets_of_server(server)
+    environ = {"MY_TOKEN": "inherited", "EDITOR": "some-editor", "HTTPS_PROXY": "http://u:by-proxy@p"}
+    found = secrets_of_server(server, {**environ, "OTHER_TOKEN": "not-handed-on"})
+    assert {"inherited", "by-proxy"} <= found
+    assert not {"some-editor", "not-handed-on"} & found
     assert {"given-apart", "joined-up", "in%2Dargs", "in-args", "in-the-env"} <= found
     assert blotted("a given-apart postgres://u:in-the-env@h b", found) == "a *** postgres://u:***@h b"
 
