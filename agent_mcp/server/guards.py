@@ -5,6 +5,7 @@ ASGI middleware. Knows no MCP beyond the form of an error.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
@@ -17,6 +18,8 @@ from agent_mcp.server.principals import principal_of_user
 from agent_mcp.sessions.ports import Clock
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_NAME = re.compile(r"([^\s:/@\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+_ORIGIN = re.compile(rf"null|[A-Za-z][A-Za-z0-9+.-]*://{_NAME.pattern}")
 _MOST_BUCKETS = 10_000
 """Full ones are forgotten from here on."""
 _SERVER_ERROR = -32000
@@ -57,11 +60,21 @@ class HostGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] == "http":
-            refusal = await self._check.validate_request(Request(scope))
+            request = Request(scope)
+            refusal = _malformed(request) or await self._check.validate_request(request)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _malformed(request: Request) -> Response | None:
+    """A refusal of names whose port is none: the SDK takes whatever follows `localhost:` for one."""
+    if not _NAME.fullmatch(request.headers.get("host", "")):
+        return Response("Invalid Host header", status_code=421)
+    if not _ORIGIN.fullmatch(request.headers.get("origin", "null")):
+        return Response("Invalid Origin header", status_code=403)
+    return None
 
 
 class RequestLimit:

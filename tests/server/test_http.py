@@ -76,7 +76,17 @@ async def test_a_wrong_token_is_told_so_and_how_to_say_a_right_one(tmp_path: Pat
         assert TOKEN not in server.process.stderr
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8642", "[::2]:80"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "evil.example:8642",
+        "[::2]:80",
+        "localhost:80.evil.example",
+        "localhost:1@evil",
+    ],
+)
 async def test_a_foreign_host_is_refused(one: Served, host: str) -> None:
     async with one.raw(Host=host) as http:
         for request in OPENINGS:
@@ -89,7 +99,10 @@ async def test_a_foreign_host_is_refused_before_a_token_is_asked_for(tmp_path: P
         assert (await http.post("/mcp", **modern_call("list_sessions"))).status_code == 421
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "null", "http://127.0.0.1.evil.example", "http://localhost:1.evil.example"],
+)
 async def test_a_foreign_origin_is_refused(one: Served, origin: str) -> None:
     async with one.raw(Origin=origin) as http:
         assert (await http.post("/mcp", **modern_call("list_sessions"))).status_code == 403
