@@ -45,6 +45,8 @@ def _run(options: Namespace) -> int:
     match options.command:
         case "approvals":
             from agent_mcp.cli.approvals import run
+        case "chat":
+            from agent_mcp.cli.chat import run
         case "demo":
             from agent_mcp.cli.demo import run
         case "doctor":

@@ -108,13 +108,11 @@ def is_ours(entry: object) -> bool:
 
 def command_line(entry: object) -> list[str]:
     """The command of an entry with its arguments; empty for what is no entry of a program."""
-    match entry:
-        case {"command": str(command), "args": [*args]}:
-            return [command, *(str(arg) for arg in args)]
-        case {"command": str(command)}:
-            return [command]
-        case _:
-            return []
+    fields = _object(entry)
+    command, arguments = fields.get("command"), fields.get("args", [])
+    if not isinstance(command, str) or not isinstance(arguments, list):
+        return []
+    return [command, *map(str, cast("list[object]", arguments))]
 
 
 def _command() -> list[str]:

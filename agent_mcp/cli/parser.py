@@ -46,6 +46,7 @@ def build_parser() -> ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     _add_session_actions(_command(commands, "sessions", "look at the sessions in the store"))
     _add_approval_actions(_command(commands, "approvals", "answer calls that wait for approval"))
+    _add_chat_options(_command(commands, "chat", "talk to an agent in the terminal"))
     _add_install_options(_command(commands, "install", "write the entry into a host's own config file"))
     return parser
 
@@ -117,6 +118,11 @@ def _add_approval_actions(parser: ArgumentParser) -> None:
         if name != "list":
             action.add_argument("call_id", metavar="CALL_ID")
             action.add_argument("--reason", metavar="TEXT", default="", help="the agent reads it if denied")
+
+
+def _add_chat_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--agent", metavar="NAME", help="an agent of the config")
+    parser.add_argument("--session", metavar="ID", help="go on with this session")
 
 
 def _add_install_options(parser: ArgumentParser) -> None:
