@@ -15,8 +15,7 @@ Json = Mapping[str, Any]
 
 def to_result(call: ToolCall, answer: Json, *, duration_ms: int) -> ToolResult:
     """The result of a `tools/call`; an empty answer is a success without content."""
-    blocks = answer.get("content")
-    content = [to_content(block) for block in cast("list[Any]", blocks)] if isinstance(blocks, list) else []
+    content = [to_content(block) for block in _blocks(answer.get("content"))]
     structured = answer.get("structuredContent")
     if structured is not None and not _is_said(structured, content):
         content.append(Text(_compact(structured)))
@@ -46,6 +45,13 @@ def to_content(block: Any) -> Content:
             return Text(_described_link(uri, link))
         case _:
             return Text(_compact(block))
+
+
+def _blocks(content: object) -> list[Any]:
+    """The blocks; what some servers send in place of a list is one block."""
+    if isinstance(content, list):
+        return cast("list[Any]", content)
+    return [] if content is None else [content]
 
 
 def _mime_type(resource: Mapping[str, Any]) -> str:

@@ -70,6 +70,12 @@ def test_an_answer_without_content_at_all_is_a_success_too() -> None:
     assert to_result(_CALL, {}, duration_ms=0).content == ()
 
 
+@pytest.mark.parametrize("content", ["plain", {"type": "text", "text": "plain"}])
+def test_content_that_is_no_list_is_one_block(content: Any) -> None:
+    (block,) = _content({"content": content})
+    assert isinstance(block, Text) and "plain" in block.text
+
+
 def test_a_tools_own_error_keeps_its_content_as_it_is() -> None:
     result = to_result(_CALL, {"content": [{"type": "text", "text": "no"}], "isError": True}, duration_ms=0)
     assert (result.content, result.is_error, result.code) == ((Text("no"),), True, "TOOL_ERROR")
