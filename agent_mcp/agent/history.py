@@ -1,8 +1,8 @@
 """Pure rules about a history: which calls are open, and how to close them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from agent_mcp.agent.messages import Message, Reply, ResultCode, ToolCall, ToolResult, ToolResults
+from agent_mcp.agent.messages import Reply, ResultCode, ToolCall, ToolResult, ToolResults
 
 
 def open_calls(reply: Reply | None, answered: Iterable[str]) -> tuple[ToolCall, ...]:
@@ -22,16 +22,3 @@ def in_order(reply: Reply, results: Iterable[ToolResult]) -> ToolResults:
 def close_open_calls(calls: Iterable[ToolCall], code: ResultCode, message: str) -> tuple[ToolResult, ...]:
     """One failed result for each call, so that no interruption leaves a call without its result."""
     return tuple(ToolResult.failure(call, code, message) for call in calls)
-
-
-def is_complete(history: Sequence[Message]) -> bool:
-    """Whether every call in the history has exactly one result, directly after its reply."""
-    for index, message in enumerate(history):
-        if not isinstance(message, Reply) or not message.tool_calls:
-            continue
-        following = history[index + 1] if index + 1 < len(history) else None
-        if not isinstance(following, ToolResults):
-            return False
-        if [r.call_id for r in following.results] != [c.id for c in message.tool_calls]:
-            return False
-    return True

@@ -1,12 +1,11 @@
 """What the use cases need from the world. Adapters satisfy these by shape."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from agent_mcp.agent.events import Emit
-from agent_mcp.agent.messages import StopReason
 from agent_mcp.agent.ports import Model, Toolbox
 from agent_mcp.sessions.events import Event, EventData
 from agent_mcp.sessions.profile import Profile
@@ -325,7 +324,3 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds from some fixed point, never going back."""
         ...
-
-
-RunTurn = Callable[[str, int], Awaitable[StopReason | None]]
-"""Run turn n of a session to its end; None if it was not ours to run."""

@@ -79,7 +79,7 @@ class _Watch:
 
 
 class TurnRunner:
-    """Runs turns: the dispatcher's `RunTurn`."""
+    """Runs turns for the dispatcher."""
 
     def __init__(
         self,
