@@ -28,7 +28,6 @@ RULES = {
     "look": [calls(call("look", item="a", hold=True)), says("Seen.")],
     "book": [calls(call("book", item="b"), call("book", item="c")), says("Booked.")],
     "quick": [says("At once.")],
-    "again": [says("Once more.")],
 }
 ASKING = {"defaults": {"approvals": {"ask": ["desk__book"]}}}
 
@@ -152,8 +151,9 @@ async def test_any_process_on_the_same_store_knows_the_task(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_cancelled_task_is_cancelled_once_and_for_all(tmp_path: Path, transport: Transport) -> None:
-    async with host(tmp_path, transport) as (_, wire):
+    async with host(tmp_path, transport) as (scene, wire):
         task_id = (await start(wire, "look"))["taskId"]
+        await until(lambda: "look a" in work_done(scene.home))
         cancelled = await wire.request("tasks/cancel", taskId=task_id)
         task = await get(wire, task_id)
         repeated = await wire.request("tasks/cancel", taskId=task_id)
