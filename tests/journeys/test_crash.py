@@ -20,12 +20,12 @@ HELD = {
 }
 
 
-async def die_within_a_call(home: Home, message: str, *, begun: str) -> None:
-    """Start a session whose turn is in the middle of a call when the server is killed."""
+async def die_within_a_call(home: Home, message: str, *, begun: str, recorded: int = 0) -> None:
+    """Start a session whose turn is in the middle of a call when the server is killed, with `recorded` results."""
     async with open_host(home) as host:
         started = await host.call("start_session", session_id="s1", message=message, wait_seconds=0)
         assert (started["status"], started["stop_reason"]) == ("running", None)
-        await until(lambda: begun in work_done(home))
+        await until(lambda: begun in work_done(home) and home.kinds().count("tool_result") == recorded)
         await host.server.kill()
 
 
@@ -44,7 +44,7 @@ async def test_a_read_only_call_is_run_again_after_a_kill_and_the_turn_completes
 async def test_a_call_with_effects_is_not_repeated_and_the_model_is_told(tmp_path: Path) -> None:
     with anyio.fail_after(30):
         async with open_scene(tmp_path, HELD) as scene:
-            await die_within_a_call(scene.home, "book", begun="book b")
+            await die_within_a_call(scene.home, "book", begun="book b", recorded=1)
             release(scene.home, "b")
             async with open_host(scene.home) as host:
                 ended = await host.call("send_message", session_id="s1")
@@ -59,7 +59,7 @@ async def test_a_call_with_effects_is_not_repeated_and_the_model_is_told(tmp_pat
 async def test_a_server_may_say_that_its_calls_can_be_repeated(tmp_path: Path) -> None:
     with anyio.fail_after(30):
         async with open_scene(tmp_path, HELD, interrupted="retry") as scene:
-            await die_within_a_call(scene.home, "book", begun="book b")
+            await die_within_a_call(scene.home, "book", begun="book b", recorded=1)
             release(scene.home, "b")
             async with open_host(scene.home) as host:
                 ended = await host.call("send_message", session_id="s1")
@@ -73,7 +73,7 @@ async def test_a_server_may_have_a_person_asked_whether_to_repeat(
 ) -> None:
     with anyio.fail_after(30):
         async with open_scene(tmp_path, HELD, interrupted="ask") as scene:
-            await die_within_a_call(scene.home, "book", begun="book b")
+            await die_within_a_call(scene.home, "book", begun="book b", recorded=1)
             release(scene.home, "b")
             async with open_host(scene.home) as host:
                 waiting = await host.call("send_message", session_id="s1")
