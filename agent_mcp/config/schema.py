@@ -14,13 +14,13 @@ PositiveSeconds = Annotated[float, Field(gt=0)]
 class Strict(BaseModel):
     """Unknown keys are errors; numbers must be numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ServerEntry(BaseModel):
     """One entry of `mcpServers`, already expanded."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True, defer_build=True)
 
     command: str | None = None
     args: tuple[str, ...] = ()
@@ -187,7 +187,7 @@ class ServerSettings(Strict):
 class Problem(BaseModel):
     """Something that does not stop us: a server that cannot be used, a key that nobody knows."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     place: str
     """File and key, `config.json: mcpServers.docs.headers.Authorization`."""
@@ -200,7 +200,7 @@ class Problem(BaseModel):
 class Config(BaseModel):
     """The whole configuration, expanded and checked."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     path: str | None = None
     """The file it came from; None when there is none."""

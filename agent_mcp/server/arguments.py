@@ -51,7 +51,8 @@ Wait = Annotated[
 class Arguments(BaseModel):
     """What all tools share."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when first used: a host must have its handshake before its tool list.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class BudgetArgument(Arguments):
