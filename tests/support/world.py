@@ -207,11 +207,16 @@ async def open_world(
     profile: Profile | None = None,
     tools: FunctionTools | None = None,
     limits: ServiceLimits | None = None,
+    store_url: str | None = None,
+    through: Callable[[SessionStore], SessionStore] = lambda store: store,
 ) -> AsyncGenerator[World]:
-    """A service on a store in `folder`; a second one on the same folder is a second process in all but name."""
+    """A service on a store in `folder`, or at `store_url`; a second one on the same store is a second process in all
+    but name. `through` may put something between the store and all who use it."""
     clock, feed, model = TestClock(), LiveFeed(), PlannedModel(plan or [says("hello")])
     models, hub = PlannedModels(plan=model), tools or FunctionTools()
-    async with open_store(f"sqlite:///{folder / 'sessions.db'}", clock=clock) as store:
+    url = store_url or f"sqlite:///{folder / 'sessions.db'}"
+    async with open_store(url, clock=clock) as opened:
+        store = through(opened)
         logs = SessionLogs(store)
         runner = TurnRunner(store=store, logs=logs, models=models, tools=hub, clock=clock, feed=feed)
         async with open_dispatcher(store, runner.run) as dispatcher:
