@@ -1,6 +1,6 @@
 """What the use cases need from the world. Adapters satisfy these by shape."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -8,7 +8,9 @@ from typing import Literal, Protocol
 from agent_mcp.agent.events import Emit
 from agent_mcp.agent.ports import Model, Toolbox
 from agent_mcp.sessions.events import Event, EventData
+from agent_mcp.sessions.inquiries import Ask, Sample
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.upkeep import StoreUpkeep
 
 TurnStatus = Literal["queued", "running", "done"]
 
@@ -86,7 +88,7 @@ class SessionListing:
     """The first 80 characters of the first message."""
 
 
-class SessionStore(Protocol):
+class SessionStore(StoreUpkeep, Protocol):
     """The log of all sessions; every method may raise `StoreError`.
 
     What a call has written survives any end of the process when it returns. It survives a loss of power too, but for
@@ -99,9 +101,16 @@ class SessionStore(Protocol):
         ...
 
     async def create(
-        self, session: NewSession, *, message: str | None = None, events: Sequence[tuple[int, EventData]] = ()
+        self,
+        session: NewSession,
+        *,
+        message: str | None = None,
+        events: Sequence[tuple[int, EventData]] = (),
+        trace: Mapping[str, str] | None = None,
     ) -> None:
         """Make a session; with a `message`, its first turn too, queued; with `events` (turn, data), a fork's past.
+
+        `trace` is kept with the message: the W3C trace context of the call that brought it.
 
         Raises:
             SessionExistsError: the id is taken.
@@ -116,8 +125,10 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def submit(self, session_id: str, message: str) -> Submitted:
-        """Add a user message, in one transaction with what it sets off.
+    async def submit(
+        self, session_id: str, message: str, *, trace: Mapping[str, str] | None = None
+    ) -> Submitted:
+        """Add a user message, in one transaction with what it sets off; `trace` as in `create`.
 
         The newest turn, if it has not ended, is joined; else a new queued turn is made. But if the newest user
         message of the newest turn has the same text and that turn was not delivered, nothing is written
@@ -264,6 +275,10 @@ class ToolScope:
     emit: Emit
     ancestry: Sequence[str] = ()
     """Names of the session and of those that it runs under, outermost first; sent along with each call."""
+    ask: Ask | None = None
+    """Puts a server's questions to a person; None: nobody can be asked."""
+    sample: Sample | None = None
+    """Answers a server out of the session's model; None: no model answers."""
 
 
 class ToolSource(Protocol):

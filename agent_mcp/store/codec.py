@@ -33,7 +33,9 @@ class Encoded(NamedTuple):
     text: str
     """JSON, valid UTF-8."""
     data: EventData | UnknownEvent
-    """What decoding `text` gives."""
+    """What decoding `text` gives, once its blobs are put back."""
+    blobs: tuple[tuple[str, str], ...] = ()
+    """Hash and content of what is stored beside it (see `blobs`)."""
 
 
 def clean(text: str) -> str:

@@ -8,6 +8,8 @@ holds its lock. Locks do not reach across machines; neither does the SQLite file
 import os
 import secrets
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -53,6 +55,25 @@ class Owners:
             probe.release()
         file.unlink(missing_ok=True)
         return False
+
+    def others(self) -> int:
+        """How many other living processes have the store open."""
+        owners = [file.stem for file in self._directory.glob("*.owner")]
+        return sum(owner != self.me and self.is_alive(owner) for owner in owners)
+
+    @contextmanager
+    def leading(self) -> Generator[bool]:
+        """True for one process at a time, as long as the context lasts."""
+        lock = _lock(self._directory / "upkeep.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def release(self) -> None:
         """Give up this store's lock and remove its file: its turns are free from now on."""

@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from agent_mcp.errors import StoreError
 from agent_mcp.sessions.events import Event
 from agent_mcp.sessions.ports import SessionListing, SessionRecord, TurnRef
-from agent_mcp.store import queries
+from agent_mcp.store import queries, upkeep_queries
+from agent_mcp.store.blobs import blobs_of, put_back
 from agent_mcp.store.codec import clean, decode, decode_profile
 from agent_mcp.store.connect import connect_reader
 from agent_mcp.store.faults import closed_error, store_error
@@ -53,7 +55,7 @@ class Reader:
         """The log after `after`."""
         if self.head(session_id) - after <= INLINE_EVENTS:
             return self._here_and_now(lambda connection: _events(connection, session_id, after))
-        return await self._in_thread(lambda connection: _events(connection, session_id, after))
+        return await self.in_thread(lambda connection: _events(connection, session_id, after))
 
     async def listing(
         self, *, principal: str | None, query: str, limit: int, before: tuple[float, str] | None
@@ -67,7 +69,7 @@ class Reader:
             "before_at": before_at,
             "before_id": before_id,
         }
-        return await self._in_thread(lambda connection: _listing(connection, parameters))
+        return await self.in_thread(lambda connection: _listing(connection, parameters))
 
     def first_unfinished(self) -> Sequence[TurnRef]:
         """The first turn of each session that has not ended, whoever owns it."""
@@ -108,7 +110,8 @@ class Reader:
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
 
-    async def _in_thread(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def in_thread(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `read` finds on a connection of a worker thread."""
         if self._closed:
             raise closed_error(self._path)
         return await anyio.to_thread.run_sync(self._borrow, read, limiter=self._limiter)
@@ -138,7 +141,30 @@ class Reader:
 
 def _events(connection: sqlite3.Connection, session_id: str, after: int) -> Sequence[Event]:
     rows = connection.execute(queries.EVENTS, (session_id, after)).fetchall()
-    return [Event(seq, turn, at, decode(kind, data)) for seq, turn, at, kind, data in rows]
+    return [
+        Event(seq, turn, at, decode(kind, whole(connection, kind, data)))
+        for seq, turn, at, kind, data in rows
+    ]
+
+
+def whole(connection: sqlite3.Connection, kind: str, data: str) -> str:
+    """A stored event's JSON with its blobs put back.
+
+    Raises:
+        StoreError: one is missing: its session was deleted a moment ago, or the file is damaged.
+    """
+    hashes = blobs_of(kind, data)
+    if not hashes:
+        return data
+    blobs = {
+        hashed: row[0] for hashed in hashes for row in connection.execute(upkeep_queries.BLOB, (hashed,))
+    }
+    try:
+        return put_back(data, blobs)
+    except KeyError as error:
+        raise StoreError(
+            f"the stored content {error.args[0]} is missing", hint="read the session again"
+        ) from error
 
 
 def _listing(connection: sqlite3.Connection, parameters: dict[str, Any]) -> Sequence[SessionListing]:

@@ -6,7 +6,7 @@ turns are free. What a write does stands in `transactions`.
 
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -36,21 +36,21 @@ from agent_mcp.sessions.ports import (
     TurnRef,
 )
 from agent_mcp.store import transactions
-from agent_mcp.store.codec import encode
+from agent_mcp.store.blobs import set_apart
+from agent_mcp.store.codec import Encoded, encode
 from agent_mcp.store.connect import connect_writer, opening, prepare
 from agent_mcp.store.locks import Owners
 from agent_mcp.store.reader import Reader
 from agent_mcp.store.tail import Tails
+from agent_mcp.store.upkeep import SqliteUpkeep
 from agent_mcp.store.writer import Writer
 
 
-class SqliteStore:
+class SqliteStore(SqliteUpkeep):
     """`SessionStore` on SQLite; `open_sqlite` makes one."""
 
-    def __init__(self, *, owners: Owners, reader: Reader, writer: Writer, tails: Tails) -> None:
-        self._owners = owners
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, path: Path, *, owners: Owners, reader: Reader, writer: Writer, tails: Tails) -> None:
+        super().__init__(path, owners=owners, reader=reader, writer=writer)
         self._tails = tails
 
     @property
@@ -59,11 +59,16 @@ class SqliteStore:
         return self._owners.me
 
     async def create(
-        self, session: NewSession, *, message: str | None = None, events: Sequence[tuple[int, EventData]] = ()
+        self,
+        session: NewSession,
+        *,
+        message: str | None = None,
+        events: Sequence[tuple[int, EventData]] = (),
+        trace: Mapping[str, str] | None = None,
     ) -> None:
         """See `SessionStore`."""
-        first = None if message is None else encode(UserMessageAdded(message))
-        past = [(turn, encode(data)) for turn, data in events]
+        first = None if message is None else encode(UserMessageAdded(message, dict(trace or {})))
+        past = [(turn, _encoded(data)) for turn, data in events]
         await self._writer.write(lambda tx: transactions.create(tx, session, message=first, past=past))
 
     async def get(self, session_id: str) -> SessionRecord:
@@ -73,16 +78,18 @@ class SqliteStore:
             raise session_not_found(session_id)
         return record
 
-    async def submit(self, session_id: str, message: str) -> Submitted:
+    async def submit(
+        self, session_id: str, message: str, *, trace: Mapping[str, str] | None = None
+    ) -> Submitted:
         """See `SessionStore`."""
-        encoded = encode(UserMessageAdded(message))
+        encoded = encode(UserMessageAdded(message, dict(trace or {})))
         return await self._writer.write(lambda tx: transactions.submit(tx, session_id, encoded))
 
     async def append(
         self, session_id: str, turn: int, events: Sequence[EventData], *, epoch: int | None = None
     ) -> Sequence[Event]:
         """See `SessionStore`."""
-        encoded = [encode(data) for data in events]
+        encoded = [_encoded(data) for data in events]
         return await self._writer.write(
             lambda tx: transactions.append(tx, session_id, turn, encoded, epoch=epoch),
             flush=any(_must_survive(data) for data in events),
@@ -108,13 +115,13 @@ class SqliteStore:
         self, claim: Claim, events: Sequence[EventData], *, unread_after: int | None, reopen: bool = False
     ) -> bool:
         """See `SessionStore`."""
-        encoded = [encode(data) for data in events]
+        encoded = [_encoded(data) for data in events]
         end = partial(transactions.end_turn, unread_after=unread_after, reopen=reopen)
         return await self._writer.write(lambda tx: end(tx, claim, encoded))
 
     async def seize(self, session_id: str, turn: int, events: Sequence[EventData]) -> bool:
         """See `SessionStore`."""
-        encoded = [encode(data) for data in events]
+        encoded = [_encoded(data) for data in events]
         return await self._writer.write(lambda tx: transactions.seize(tx, session_id, turn, encoded))
 
     async def unfinished(self) -> Sequence[TurnRef]:
@@ -152,6 +159,10 @@ class SqliteStore:
         return {owner for owner in owners if not self._owners.is_alive(owner)}
 
 
+def _encoded(data: EventData) -> Encoded:
+    return set_apart(encode(data))
+
+
 def _must_survive(data: EventData) -> bool:
     """Whether somebody outside acts on this event: then it is on the disk before they hear of it.
 
@@ -181,7 +192,7 @@ async def open_sqlite(path: Path, *, clock: Clock | None = None) -> AsyncGenerat
     tails = Tails(reader, reader.events)
     writer = Writer(connection, path=path, now=now, on_stored=tails.publish)
     try:
-        yield SqliteStore(owners=owners, reader=reader, writer=writer, tails=tails)
+        yield SqliteStore(path, owners=owners, reader=reader, writer=writer, tails=tails)
     finally:
         tails.close()
         await writer.aclose()

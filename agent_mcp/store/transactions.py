@@ -18,7 +18,7 @@ from agent_mcp.errors import (
 )
 from agent_mcp.sessions.events import Event, ModelReplied
 from agent_mcp.sessions.ports import Claim, NewSession, Submitted
-from agent_mcp.store import queries
+from agent_mcp.store import queries, upkeep_queries
 from agent_mcp.store.codec import Encoded, decode, encode_profile
 
 MAX_WAITING_MESSAGES = 20
@@ -148,6 +148,13 @@ def delete(tx: Transaction, session_id: str, *, is_alive: IsAlive) -> None:
     running = tx.row(queries.RUNNING_OWNERS, (session_id,))
     if running is not None and is_alive(running[0]):
         raise SessionBusyError(f"a turn of session {session_id} is running", hint="cancel it first")
+    remove(tx, session_id)
+
+
+def remove(tx: Transaction, session_id: str) -> None:
+    """All rows of a session."""
+    for sql in (upkeep_queries.DELETE_BLOBS, upkeep_queries.DELETE_BLOB_REFS):
+        tx.run(sql, {"session": session_id})
     for sql in (queries.DELETE_SESSION, queries.DELETE_TURNS, queries.DELETE_EVENTS):
         tx.row(sql, (session_id,))
 
@@ -171,10 +178,19 @@ def _append(
     for turn, encoded in rows:
         seq += 1
         tx.run(queries.INSERT_EVENT, (session_id, seq, turn, encoded.kind, encoded.text, tx.at))
+        if encoded.blobs:
+            keep_blobs(tx, session_id, seq, encoded)
         events.append(Event(seq, turn, tx.at, encoded.data))
     if events:
         tx.stored.append((session_id, events))
     return events
+
+
+def keep_blobs(tx: Transaction, session_id: str, seq: int, encoded: Encoded) -> None:
+    """Store what an event refers to, where it is not there yet, and that it does."""
+    for hashed, content in encoded.blobs:
+        tx.run(upkeep_queries.INSERT_BLOB, (hashed, content))
+        tx.run(upkeep_queries.INSERT_BLOB_REF, (session_id, seq, hashed))
 
 
 def _advance(tx: Transaction, session_id: str, count: int, epoch: int | None) -> int:

@@ -10,6 +10,9 @@ from agent_mcp.store import migrate as migrations
 from tests.store.conftest import make_database
 
 
+NEWEST = len(migrations.read_scripts())
+
+
 def run(path: Path, sql: str) -> list[tuple[object, ...]]:
     """The rows of one statement, by a connection of its own."""
     connection = sqlite3.connect(path, isolation_level=None)
@@ -28,13 +31,13 @@ def database(tmp_path: Path) -> Path:
 
 def test_a_new_database_has_the_newest_version_and_opens_again(database: Path) -> None:
     make_database(database)
-    assert run(database, "SELECT schema_version FROM meta") == [(1,)]
+    assert run(database, "SELECT schema_version FROM meta") == [(NEWEST,)]
     assert run(database, "PRAGMA journal_mode") == [("wal",)]
 
 
 def test_a_newer_database_is_refused_and_left_alone(database: Path) -> None:
     run(database, "UPDATE meta SET schema_version = 99")
-    with pytest.raises(StoreError, match=r"sessions\.db.* 99 is newer than 1") as caught:
+    with pytest.raises(StoreError, match=rf"sessions\.db.* 99 is newer than {NEWEST}") as caught:
         make_database(database)
     assert "update agent-mcp" in caught.value.hint
     assert run(database, "SELECT schema_version FROM meta") == [(99,)]
@@ -56,7 +59,7 @@ def test_an_older_database_gets_what_is_new_and_keeps_what_it_had(
     monkeypatch.setattr(migrations, "read_scripts", lambda: scripts)
     make_database(database)
     assert run(database, "SELECT session, mood FROM turns") == [("s1", None)]
-    assert run(database, "SELECT schema_version FROM meta") == [(2,)]
+    assert run(database, "SELECT schema_version FROM meta") == [(NEWEST + 1,)]
 
 
 def test_a_migration_that_fails_changes_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,5 +67,5 @@ def test_a_migration_that_fails_changes_nothing(database: Path, monkeypatch: pyt
     monkeypatch.setattr(migrations, "read_scripts", lambda: scripts)
     with pytest.raises(StoreError, match="nowhere"):
         make_database(database)
-    assert run(database, "SELECT schema_version FROM meta") == [(1,)]
+    assert run(database, "SELECT schema_version FROM meta") == [(NEWEST,)]
     assert "mood" not in {row[1] for row in run(database, "PRAGMA table_info(turns)")}
