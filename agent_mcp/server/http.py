@@ -38,6 +38,8 @@ from agent_mcp.sessions.ports import Clock
 PATH = "/mcp"
 GRACE_SECONDS = 0.4
 """How long requests may go on once we are told to end. Turns are not lost with them."""
+_GOODBYE_SECONDS = 0.2
+"""How long the streams that are open then may take to be closed in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class HttpServer:
 
     async def serve(self, listener: socket.socket, *, host: str) -> None:
         """Serve on a listening socket, bound to `host`, until cancelled."""
-        server = _Uvicorn(self._uvicorn_config(host))
+        ending = anyio.Event()
+        server = _Uvicorn(self._uvicorn_config(self.asgi(host, ending)))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.run_to_end, listener)
             try:
@@ -60,12 +63,18 @@ class HttpServer:
             finally:
                 server.should_exit = True
                 # Shielded: uvicorn must see the flag and close its connections before the rest goes.
-                with anyio.move_on_after(GRACE_SECONDS + 0.3, shield=True):
+                with anyio.move_on_after(GRACE_SECONDS, shield=True):
+                    await server.ended.wait()
+                ending.set()
+                with anyio.move_on_after(_GOODBYE_SECONDS + 0.1, shield=True):
                     await server.ended.wait()
                 server.scope.cancel()
 
-    def asgi(self, host: str) -> ASGIApp:
-        """The application. Host and Origin come first: a page in a browser must learn nothing, not even a 401."""
+    def asgi(self, host: str, ending: anyio.Event) -> ASGIApp:
+        """The application, whose streams end with `ending`.
+
+        Host and Origin come first: a page in a browser must learn nothing, not even a 401.
+        """
         connected, detached = self._managers()
         endpoint: ASGIApp = AnyReplica(
             connected.asgi_app,
@@ -77,7 +86,7 @@ class HttpServer:
             endpoint = RequestLimit(endpoint, per_minute, self.clock)
         allowed = allowed_names(host, hosts=self._own_hosts(), origins=self.settings.allowed_origins)
         routes = [
-            Route(PATH, endpoint=HostGuard(self._asking_who(Presence(endpoint)), allowed)),
+            Route(PATH, endpoint=HostGuard(self._asking_who(Presence(endpoint, ending)), allowed)),
             Route("/healthz", endpoint=_health, methods=["GET"]),
             *self._metadata_routes(),
         ]
@@ -136,9 +145,9 @@ class HttpServer:
             resource_name="agent-mcp",
         )
 
-    def _uvicorn_config(self, host: str) -> uvicorn.Config:
+    def _uvicorn_config(self, app: ASGIApp) -> uvicorn.Config:
         config = uvicorn.Config(
-            self.asgi(host),
+            app,
             http=impatient(self.settings.request_seconds),
             ws="none",
             log_config=None,
@@ -148,7 +157,7 @@ class HttpServer:
             timeout_keep_alive=max(1, round(self.settings.keep_alive_seconds)),
         )
         # Declared as whole seconds, but it only bounds a wait.
-        config.timeout_graceful_shutdown = GRACE_SECONDS  # pyright: ignore[reportAttributeAccessIssue]
+        config.timeout_graceful_shutdown = GRACE_SECONDS + _GOODBYE_SECONDS  # pyright: ignore[reportAttributeAccessIssue]
         return config
 
 

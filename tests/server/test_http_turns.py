@@ -164,10 +164,20 @@ async def test_a_server_that_is_told_to_end_ends_soon_though_a_host_waits(tmp_pa
             assert await server.process.exit() == 143
             assert time.monotonic() - began < 2.5
             assert children and not living(children)
-            assert "Traceback" not in server.process.stderr
+            assert "ERROR" not in server.process.stderr
         async with open_http(scene.home) as next_one:
             release(scene.home, "a")
             assert (await ended(next_one, "s"))["text"] == "done"
+
+
+async def test_a_server_that_is_told_to_end_closes_an_open_stream_for_news_in_order(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as (_, server), server.raw() as http:
+        headers = await open_connection(http)
+        async with http.stream("GET", "/mcp", headers=headers) as news:
+            server.process.signal(signal.SIGTERM)
+            assert [line async for line in news.aiter_lines() if line.startswith("data")] == []
+        assert await server.process.exit() == 143
+        assert "ERROR" not in server.process.stderr
 
 
 async def _ignoring_hang_up(http: httpx2.AsyncClient, request: dict[str, Any]) -> None:
