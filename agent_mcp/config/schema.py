@@ -32,6 +32,8 @@ class ServerEntry(BaseModel):
     """None: stdio with a `command`, http with a `url`."""
     url: str | None = None
     headers: dict[str, str] = {}
+    allow_link_local: bool = False
+    """Whether `url` may lead to a link-local or metadata address."""
     disabled: bool = False
     timeout: PositiveSeconds = 60
     """Seconds for one tool call."""

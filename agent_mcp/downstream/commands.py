@@ -7,6 +7,7 @@ Windows, which only their interpreter can run, are the one exception.
 
 import ntpath
 import posixpath
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ _WINDOWS_PLACES = (
     r"{APPDATA}\npm", r"{LOCALAPPDATA}\Volta\bin", r"{LOCALAPPDATA}\Programs\nodejs", r"{USERPROFILE}\.local\bin",
     r"{USERPROFILE}\.cargo\bin", r"{USERPROFILE}\scoop\shims", r"C:\Program Files\nodejs",
 )  # fmt: skip
+_CMD_METACHARACTERS = re.compile(r"[\"%!^&|<>\r\n\x00]")
 _DEFAULT_PATHEXT = ".COM;.EXE;.BAT;.CMD"
 
 IsProgram = Callable[[str], bool]
@@ -51,7 +53,13 @@ class Found:
     """The interpreter that must stand before it (`cmd.exe /c`); empty nearly always."""
 
     def argv(self, args: Sequence[str]) -> list[str]:
-        """The whole command line."""
+        """The whole command line.
+
+        Raises:
+            UnavailableError: an interpreter would take an argument for more than text.
+        """
+        if self.prefix:
+            _refuse_metacharacters((self.path, *args))
         return [*self.prefix, self.path, *args]
 
 
@@ -132,6 +140,18 @@ class Seeker:
                 yield from (posixpath.join(versions, name, "bin") for name in newest_first)
                 yield from (posixpath.join(versions, name, "installation", "bin") for name in newest_first)
         yield from _MACHINE_PLACES
+
+
+def _refuse_metacharacters(words: Sequence[str]) -> None:
+    """`cmd.exe` reads its command line again, quotes or not: `a&b` would run `b` (CVE-2024-24576, "BatBadBut")."""
+    for index, word in enumerate(words):
+        if found := _CMD_METACHARACTERS.search(word):
+            # Not quoted: an argument may be a secret.
+            place = f"args.{index - 1}" if index else "command"
+            raise UnavailableError(
+                f"{place} holds {found[0]!r}, which the interpreter of .cmd and .bat files would act on; "
+                "name the program itself (`node` with the script's path, or an .exe), which is run without one"
+            )
 
 
 def this_machine(platform: str) -> Seeker:

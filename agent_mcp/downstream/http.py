@@ -16,6 +16,7 @@ import httpx2
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from agent_mcp.config.linklocal import LinkLocalError, is_link_local, refuse_link_local
 from agent_mcp.downstream.faults import HTTP_STATUS, LOST, NOT_SENT, SESSION_GONE, UnavailableError, reason_of
 from agent_mcp.downstream.streams import StreamsWire
 
@@ -30,11 +31,15 @@ _SESSION_HEADER = "mcp-session-id"
 
 
 @asynccontextmanager
-async def open_http(url: str, headers: Mapping[str, str]) -> AsyncGenerator[StreamsWire]:
+async def open_http(
+    url: str, headers: Mapping[str, str], *, allow_link_local: bool = False
+) -> AsyncGenerator[StreamsWire]:
     """A connection by streamable HTTP, of either era."""
     timeout = httpx2.Timeout(_CONNECT_SECONDS, read=None)
     async with (
-        PlainSpokenClient(headers=dict(headers), timeout=timeout) as client,
+        PlainSpokenClient(
+            headers=dict(headers), timeout=timeout, allow_link_local=allow_link_local
+        ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=_MAX_SSE_EVENT_BYTES) as (
             read,
             write,
@@ -44,20 +49,52 @@ async def open_http(url: str, headers: Mapping[str, str]) -> AsyncGenerator[Stre
 
 
 @asynccontextmanager
-async def open_sse(url: str, headers: Mapping[str, str]) -> AsyncGenerator[StreamsWire]:
+async def open_sse(
+    url: str, headers: Mapping[str, str], *, allow_link_local: bool = False
+) -> AsyncGenerator[StreamsWire]:
     """A connection by the HTTP+SSE transport of protocol 2024-11-05."""
+
+    def guarded(
+        headers: dict[str, str] | None = None,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = None,
+    ) -> httpx2.AsyncClient:
+        return GuardedClient(allow_link_local=allow_link_local, headers=headers, timeout=timeout, auth=auth)
+
     try:
-        async with sse_client(url, headers=dict(headers), sse_read_timeout=_SSE_READ_SECONDS) as (
-            read,
-            write,
-        ):
+        async with sse_client(
+            url, headers=dict(headers), sse_read_timeout=_SSE_READ_SECONDS, httpx_client_factory=guarded
+        ) as (read, write):
             yield StreamsWire(read, write)
+    except LinkLocalError as error:
+        raise UnavailableError(str(error)) from error
     except httpx2.HTTPStatusError as error:
         # Its own words hold the whole URL, and that may hold a key.
         raise UnavailableError(_status_text(error.response)) from error
 
 
-class PlainSpokenClient(httpx2.AsyncClient):
+class GuardedClient(httpx2.AsyncClient):
+    """An HTTP client that makes no connection to a link-local address; the SDK follows redirects to no other host."""
+
+    def __init__(self, *, allow_link_local: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self._allow_link_local = allow_link_local
+
+    async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
+        """Send, with a look at where the connection leads.
+
+        Raises:
+            LinkLocalError: to where it must not; nothing was sent.
+        """
+        if not self._allow_link_local:
+            # Behind a proxy no connection of ours shows where it leads, but an address as such does.
+            if is_link_local(request.url.host):
+                raise LinkLocalError(request.url.host)
+            request.extensions["trace"] = refuse_link_local
+        return await super().send(request, *args, **options)
+
+
+class PlainSpokenClient(GuardedClient):
     """An HTTP client that turns what befalls a JSON-RPC request into a JSON-RPC error."""
 
     async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
@@ -67,6 +104,8 @@ class PlainSpokenClient(httpx2.AsyncClient):
             return await super().send(request, *args, **options)
         try:
             response = await super().send(request, *args, **options)
+        except LinkLocalError as error:
+            return _error_response(request, message, NOT_SENT, str(error))
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             return _error_response(request, message, NOT_SENT, f"could not connect: {reason_of(error)}")
         except httpx2.TransportError as error:

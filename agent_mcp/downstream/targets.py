@@ -54,7 +54,8 @@ class _UrlTarget:
         from agent_mcp.downstream.http import open_http, open_sse
 
         opener = open_sse if self._entry.type == "sse" else open_http
-        async with opener(self._entry.url or "", self._entry.headers) as wire:
+        entry = self._entry
+        async with opener(entry.url or "", entry.headers, allow_link_local=entry.allow_link_local) as wire:
             yield wire
 
 

@@ -13,6 +13,7 @@ import httpx2
 from jwt import PyJWK, PyJWTError
 from starlette.authentication import AuthenticationError
 
+from agent_mcp.config.linklocal import LinkLocalError, refuse_link_local
 from agent_mcp.sessions.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class IssuerKeys:
             self._asked_at = self._clock.monotonic()
             try:
                 self._keys = await self._fetch()
-            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL, LinkLocalError, ValueError) as error:
                 log.warning("the keys of %s can't be had: %s", self._issuer, error or type(error).__name__)
                 return
             self._fetched_at = self._clock.monotonic()
@@ -109,7 +110,8 @@ def metadata_urls(issuer: str) -> Sequence[str]:
 
 async def _json_object(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
     body = bytearray()
-    async with client.stream("GET", url, headers={"Accept": "application/json"}) as response:
+    headers, extensions = {"Accept": "application/json"}, {"trace": refuse_link_local}
+    async with client.stream("GET", url, headers=headers, extensions=extensions) as response:
         response.raise_for_status()
         async for chunk in response.aiter_bytes():
             body += chunk

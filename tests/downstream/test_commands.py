@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from agent_mcp.downstream.commands import Found, Seeker, locate, this_machine, with_folder_first
 from agent_mcp.downstream.faults import UnavailableError
+from agent_mcp.downstream.stdio import Launch, open_stdio
+from agent_mcp.downstream.wire import JsonObject
 
 pytestmark = pytest.mark.anyio
 
@@ -137,3 +140,32 @@ def _executable(path: Path, text: str) -> Path:
     path.write_text(text)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
+
+
+@pytest.mark.parametrize("text", ["a&calc", "%PATH%", "x|y", '"', "a^b", "!v!", "two\nlines", ">out"])
+def test_on_windows_an_interpreter_gets_nothing_that_it_would_act_on(text: str) -> None:
+    with pytest.raises(UnavailableError, match=r"args\.1 holds"):
+        Found(r"C:\node\npx.cmd", _CMD).argv(["-y", text])
+    with pytest.raises(UnavailableError, match="command holds"):
+        Found(rf"C:\{text}\npx.cmd", _CMD).argv([])
+    assert Found(r"C:\node\node.exe").argv([text]) == [r"C:\node\node.exe", text]
+
+
+async def test_arguments_reach_a_server_as_they_are_and_no_shell_reads_them(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    args = [
+        f"; touch {mark}",
+        f"$(touch {mark})",
+        f"`touch {mark}`",
+        f"& touch {mark} &",
+        f"\ntouch {mark}",
+        "*",
+    ]
+    script = "import json, sys; print(json.dumps({'argv': sys.argv[1:]}))"
+    seen: list[JsonObject] = []
+    launch = Launch([sys.executable, "-c", script, *args], dict(os.environ))
+    with anyio.fail_after(10):
+        async with open_stdio(launch) as wire:
+            await wire.listen(seen.append)
+    assert seen == [{"argv": args}]
+    assert not mark.exists()

@@ -184,3 +184,11 @@ async def test_an_issuer_that_does_not_answer_is_not_the_callers_fault(tmp_path:
                     answer = await http.post("/mcp", **modern_call("list_sessions"))
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
                 assert "can't be had" in server.process.stderr
+
+
+async def test_keys_are_not_fetched_from_a_link_local_address(caplog: pytest.LogCaptureFixture) -> None:
+    async with verifying() as (issuer, _, clock):
+        oauth = OAuthEntry.model_validate(issuer.config(jwks_url="http://169.254.169.254/keys"))
+        with pytest.raises(IssuerUnavailableError):
+            await OAuthTokens(oauth, clock=clock).verify_token(issuer.token())
+    assert "link-local" in caplog.text
