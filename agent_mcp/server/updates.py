@@ -102,6 +102,8 @@ async def _tell(
             task_status.started()
             try:
                 await _tell_each(changed, notify)
+            except SessionNotFoundError:
+                log.debug("a subscription ended: its session was deleted")
             except Exception:
                 # This task shares its group with every other subscription of the process.
                 log.exception("a subscription ended")
