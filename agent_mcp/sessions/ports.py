@@ -9,6 +9,7 @@ from agent_mcp.agent.events import Emit
 from agent_mcp.agent.ports import Model, Toolbox
 from agent_mcp.sessions.events import Event, EventData
 from agent_mcp.sessions.inquiries import Ask, Sample
+from agent_mcp.sessions.pins import ToolPins
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.upkeep import StoreUpkeep
 
@@ -88,7 +89,7 @@ class SessionListing:
     """The first 80 characters of the first message."""
 
 
-class SessionStore(StoreUpkeep, Protocol):
+class SessionStore(StoreUpkeep, ToolPins, Protocol):
     """The log of all sessions; every method may raise `StoreError`.
 
     What a call has written survives any end of the process when it returns. It survives a loss of power too, but for

@@ -40,13 +40,14 @@ from agent_mcp.store.blobs import set_apart
 from agent_mcp.store.codec import Encoded, encode
 from agent_mcp.store.connect import connect_writer, opening, prepare
 from agent_mcp.store.locks import Owners
+from agent_mcp.store.pins import SqlitePins
 from agent_mcp.store.reader import Reader
 from agent_mcp.store.tail import Tails
 from agent_mcp.store.upkeep import SqliteUpkeep
 from agent_mcp.store.writer import Writer
 
 
-class SqliteStore(SqliteUpkeep):
+class SqliteStore(SqliteUpkeep, SqlitePins):
     """`SessionStore` on SQLite; `open_sqlite` makes one."""
 
     def __init__(self, path: Path, *, owners: Owners, reader: Reader, writer: Writer, tails: Tails) -> None:
