@@ -176,13 +176,18 @@ def _message(line: bytes) -> SessionMessage:
 
 
 @asynccontextmanager
-async def open_server(home: Home, *arguments: str) -> AsyncGenerator[ServerProcess]:
-    """Start `agent-mcp serve`; nothing of it is left at the end, however the block ends."""
+async def open_server(
+    home: Home, *arguments: str, module: str = "agent_mcp"
+) -> AsyncGenerator[ServerProcess]:
+    """Start `agent-mcp serve`; nothing of it is left at the end, however the block ends.
+
+    `module` is what runs it: itself, or something of a test's around it.
+    """
     home.write()
     stderr_file = home.folder / f"stderr-{len(list(home.folder.glob('stderr-*')))}.log"
     with stderr_file.open("wb") as stderr:
         process = await anyio.open_process(
-            [sys.executable, "-m", "agent_mcp", "serve", "--config", str(home.config_file), *arguments],
+            [sys.executable, "-m", module, "serve", "--config", str(home.config_file), *arguments],
             env=environment(home),
             cwd=home.folder,
             stderr=stderr,
