@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 DEFAULT_PORT = 8642
+_UNIT_SECONDS = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _DEFAULT_HOST = "127.0.0.1"
 HOSTS = ("claude-desktop", "claude-code", "cursor", "vscode", "codex")
 """The hosts that `install` knows."""
@@ -99,10 +100,32 @@ def _add_session_actions(parser: ArgumentParser) -> None:
     _action(actions, "list", "list the sessions, newest first")
     for name, summary in (
         ("show", "print a session's transcript"),
-        ("export", "print a session's log as JSON lines"),
         ("delete", "remove a session and its log"),
     ):
         _action(actions, name, summary).add_argument("session_id", metavar="ID")
+    _add_archive_actions(actions)
+    _add_prune_options(_action(actions, "prune", "remove old sessions and give their space back"))
+
+
+def _add_archive_actions(actions: Any) -> None:
+    export = _action(actions, "export", "write sessions whole, as JSON Lines that import reads")
+    which = export.add_mutually_exclusive_group(required=True)
+    which.add_argument("session_id", metavar="ID", nargs="?")
+    which.add_argument("--all", action="store_true", help="every session in the store")
+    export.add_argument("--output", metavar="FILE", help="a new file to write to (default: stdout)")
+    restore = _action(actions, "import", "read sessions that export wrote")
+    restore.add_argument("file", metavar="FILE", help="the file, or - for stdin")
+    restore.add_argument(
+        "--skip-existing", action="store_true", help="leave sessions alone whose id is taken"
+    )
+
+
+def _add_prune_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--older-than", type=_age, metavar="AGE", help="those without a change for so long: 12h, 30d, 8w"
+    )
+    parser.add_argument("--keep", type=_count, metavar="N", help="all but the N that were changed last")
+    parser.add_argument("--dry-run", action="store_true", help="say which, and remove nothing")
 
 
 def _add_approval_actions(parser: ArgumentParser) -> None:
@@ -140,6 +163,20 @@ def _action(actions: Any, name: str, summary: str) -> ArgumentParser:
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise ArgumentTypeError(f"{text!r} is no port (0 to 65535)")
+    return int(text)
+
+
+def _age(text: str) -> float:
+    """Seconds."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNIT_SECONDS or not number.isdecimal() or not int(number):
+        raise ArgumentTypeError(f"{text!r} is no age (12h, 30d, 8w)")
+    return int(number) * _UNIT_SECONDS[unit]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number of sessions")
     return int(text)
 
 

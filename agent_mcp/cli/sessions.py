@@ -1,16 +1,15 @@
 """`agent-mcp sessions`: look at, export and delete what is in the store. Starts no server and runs no turn."""
 
-import json
 import os
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.startup import configure
+from agent_mcp.cli.upkeep import all_sessions, export_sessions, import_sessions, prune_sessions
 from agent_mcp.config.schema import Config
 from agent_mcp.errors import SessionNotFoundError
 from agent_mcp.sessions.log import SessionState
@@ -18,8 +17,6 @@ from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import SessionListing, SessionRecord, SessionStore
 from agent_mcp.sessions.transcript import as_markdown, entries
 from agent_mcp.store.open import default_store_url, open_store
-
-_PAGE = 200
 
 
 def run(options: Namespace) -> int:
@@ -34,19 +31,28 @@ def run(options: Namespace) -> int:
 
 async def _act(options: Namespace, config: Config) -> int:
     async with _open(config) as store:
-        match options.action:
-            case "list":
-                await _list(store)
-            case action:
-                await _act_on(store, options.session_id, action)
+        try:
+            await _act_on(store, options, config)
+        except SessionNotFoundError as error:
+            hint = "`agent-mcp sessions list` shows them all"
+            raise SessionNotFoundError(error.message, hint=hint) from error
     return 0
 
 
-async def _act_on(store: SessionStore, session_id: str, action: str) -> None:
-    try:
-        await _ACTIONS[action](store, session_id)
-    except SessionNotFoundError as error:
-        raise SessionNotFoundError(error.message, hint="`agent-mcp sessions list` shows them all") from error
+async def _act_on(store: SessionStore, options: Namespace, config: Config) -> None:
+    match options.action:
+        case "list":
+            await _list(store)
+        case "show":
+            await _show(store, options.session_id)
+        case "delete":
+            await _delete(store, options.session_id)
+        case "export":
+            await export_sessions(store, options)
+        case "import":
+            await import_sessions(store, options)
+        case _:
+            await prune_sessions(store, options, config.retention)
 
 
 @asynccontextmanager
@@ -56,7 +62,7 @@ async def _open(config: Config) -> AsyncGenerator[SessionStore]:
 
 
 async def _list(store: SessionStore) -> None:
-    lines = await _all(store)
+    lines = await all_sessions(store)
     if not lines:
         print("no sessions yet")
         return
@@ -66,15 +72,6 @@ async def _list(store: SessionStore) -> None:
         status = await _status(line, logs)
         rows.append((line.id, status, str(line.turns), _time(line.updated_at), line.agent or "-", line.title))
     _print_table(rows)
-
-
-async def _all(store: SessionStore) -> Sequence[SessionListing]:
-    lines: list[SessionListing] = []
-    before: tuple[float, str] | None = None
-    while page := await store.list(principal=None, limit=_PAGE, before=before):
-        lines += page
-        before = page[-1].updated_at, page[-1].id
-    return lines
 
 
 async def _status(line: SessionListing, logs: SessionLogs) -> str:
@@ -113,17 +110,6 @@ def _header(record: SessionRecord, state: SessionState) -> str:
 async def _delete(store: SessionStore, session_id: str) -> None:
     await store.delete(session_id)
     print(f"deleted {session_id}")
-
-
-async def _export(store: SessionStore, session_id: str) -> None:
-    """JSON lines: the session's row, then every event as it is in the log."""
-    record = await store.get(session_id)
-    print(json.dumps({"session": asdict(record)}, ensure_ascii=False))
-    for event in await store.read(session_id):
-        print(json.dumps(asdict(event), ensure_ascii=False))
-
-
-_ACTIONS = {"show": _show, "export": _export, "delete": _delete}
 
 
 def _time(at: float) -> str:

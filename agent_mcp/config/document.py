@@ -10,7 +10,7 @@ from agent_mcp.config.findings import Complaint, Findings
 from agent_mcp.config.spelling import did_you_mean, distance
 from agent_mcp.errors import ConfigError
 
-OURS = ("agents", "defaults", "models", "store", "agents_dir", "server")
+OURS = ("agents", "defaults", "models", "store", "agents_dir", "server", "retention")
 """A file with none of these is a host's own."""
 _KNOWN = ("mcpServers", *OURS)
 _IGNORED = ("$schema",)

@@ -46,10 +46,12 @@ def test_show_renders_the_transcript(used: Machine) -> None:
 
 def test_export_prints_every_event_as_a_line_of_json(used: Machine) -> None:
     done = used.run("sessions", "export", "one")
-    row, *events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert row["session"]["id"] == "one"
+    _, row, turn, *lines, end = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [line["event"] for line in lines]
+    assert row["session"]["id"] == end["end"]["id"] == "one"
+    assert turn["turn"] == {"n": 1, "status": "done"}
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    kinds = [event["data"]["kind"] for event in events]
+    kinds = [event["kind"] for event in events]
     assert kinds[0] == "user_message" and "tool_result" in kinds and "turn_ended" in kinds
 
 

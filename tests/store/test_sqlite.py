@@ -3,9 +3,10 @@
 import pytest
 
 from tests.contracts.store_contract import StoreContract
+from tests.contracts.upkeep_contract import UpkeepContract
 
 pytestmark = pytest.mark.anyio
 
 
-class TestSqliteStore(StoreContract):
-    """See `StoreContract`."""
+class TestSqliteStore(StoreContract, UpkeepContract):
+    """See `StoreContract` and `UpkeepContract`."""
