@@ -11,10 +11,10 @@ class StepLimit:
 
     max_steps: int
 
-    def closing(self, steps: int) -> StopReason | None:
+    async def closing(self, steps: int) -> StopReason | None:
         """`max_steps` once the turn has had that many replies."""
         return "max_steps" if steps >= self.max_steps else None
 
-    def overrun(self) -> StopReason | None:
+    async def overrun(self) -> StopReason | None:
         """A closing reply may always be asked for."""
         return None

@@ -29,19 +29,25 @@ async def run_turn(
 
     Raises:
         ModelError: the model gave no answer; nothing of that reply was recorded.
+        BudgetExceededError: the turn may not even begin.
         FencedError: another runner owns the turn now.
     """
     while True:
-        ending = why_ending(journal) or (limits.overrun() if journal.last_reply else None)
+        ending = why_ending(journal) or await _overrun(journal, limits)
         if calls := journal.open_calls():
             await (_run(calls, toolbox, journal) if ending is None else _refuse(calls, ending, journal))
+            ending = ending or await _overrun(journal, limits)
         if ending is not None and await journal.end(ending):
             return ending
-        closing = limits.closing(journal.steps)
+        if ending is not None and (ending := await _overrun(journal, limits)):
+            await journal.end(ending)  # There is a message to read, and nothing left to read it with.
+            return ending
+        history = await journal.read()
+        closing = await limits.closing(journal.steps)
         request = ModelRequest(
             system=system,
             tools=toolbox.tools,
-            history=await journal.read(),
+            history=history,
             tool_choice="none" if closing else "auto",
             session_id=session_id,
         )
@@ -63,6 +69,10 @@ def why_ending(journal: Journal) -> StopReason | None:
             return None
         case "end_turn" | "tool_use":
             return None if reply.tool_calls else "end_turn"
+
+
+async def _overrun(journal: Journal, limits: Limits) -> StopReason | None:
+    return await limits.overrun() if journal.last_reply else None
 
 
 async def _run(calls: Sequence[ToolCall], toolbox: Toolbox, journal: Journal) -> None:

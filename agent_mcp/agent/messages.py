@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agent_mcp.agent.spending import Bill
+
 StopReason = Literal[
     "end_turn", "max_tokens", "max_steps", "budget", "refusal", "cancelled", "error", "interrupted"
 ]
@@ -117,6 +119,8 @@ class UserMessage:
     text: str
     note: bool = False
     """Ours, not the user's: a server was restarted, is down, is back."""
+    media: tuple[Media, ...] = ()
+    """Shown with the text; only in what a server asks a model."""
     kind: Literal["user"] = "user"
 
 
@@ -157,6 +161,8 @@ class ToolResult:
     """Set exactly when the failure is ours to name; a tool's own error is `TOOL_ERROR`."""
     duration_ms: int = 0
     provider_id: str = ""
+    bill: Bill | None = None
+    """What the called server says that it has spent on it, where that is an agent too. Not for the model."""
 
     @property
     def text(self) -> str:

@@ -23,6 +23,8 @@ class ModelRequest:
     """`none`: the tools are shown as before, and none may be called."""
     session_id: str = ""
     """A stable key for the provider's prompt cache."""
+    max_output_tokens: int | None = None
+    """At most so many, where that is less than the model's own limit; None: the model's own."""
 
 
 class Model(Protocol):
@@ -66,11 +68,15 @@ class Toolbox(Protocol):
 class Limits(Protocol):
     """When a turn must come to its end."""
 
-    def closing(self, steps: int) -> StopReason | None:
-        """Why the next reply must be the closing one, after `steps` replies of this turn; None to go on."""
+    async def closing(self, steps: int) -> StopReason | None:
+        """Why the next reply must be the closing one, after `steps` replies of this turn; None to go on.
+
+        Raises:
+            BudgetExceededError: not even the turn's first reply may be asked for.
+        """
         ...
 
-    def overrun(self) -> StopReason | None:
+    async def overrun(self) -> StopReason | None:
         """Why not even a closing reply may be asked for; None while one may."""
         ...
 

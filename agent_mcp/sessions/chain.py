@@ -1,20 +1,33 @@
-"""Agents under agents: who called whom, carried along so that no chain runs on for ever.
+"""Agents under agents: who called whom, carried along so that no chain runs on for ever, and what it may spend.
 
 A session's tool calls carry the names of the session and of its ancestors; an agent-mcp that is called starts its
 sessions under them. Depth is bounded by that, and by what a child process is told in its environment, since a
 process-wide counter would refuse wide trees and miss long chains over several processes.
 """
 
+import hashlib
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any, cast
 
+from agent_mcp.agent.spending import Bill, Spent
 from agent_mcp.errors import RecursionLimitError
 from agent_mcp.sessions.ports import SessionRecord
+from agent_mcp.sessions.profile import CAP_NAMES, Caps
 
 META_PREFIX = "io.github.agent-mcp/"
 """By the rules for `_meta` keys: a reversed domain, then a name."""
 ANCESTRY_KEY = f"{META_PREFIX}ancestry"
+SESSION_KEY = f"{META_PREFIX}sessionId"
+CALL_KEY = f"{META_PREFIX}idempotencyKey"
+"""Of a call: the same if it is sent again."""
+ALLOWANCE_KEY = f"{META_PREFIX}budget"
+"""Of a call: what the turn that it runs may spend, by the names of `Caps`."""
+BILL_KEY = f"{META_PREFIX}spent"
+"""Of a result: what its turn has spent so far, by the names of `Spent`, and under `turn` which one it is."""
+SERVER_NAME = "agent-mcp"
+"""What a server is called that knows these keys."""
 DEPTH_VARIABLE = "AGENT_MCP_DEPTH"
 MAX_DEPTH = 5
 """So many agents may stand above a new session."""
@@ -31,6 +44,50 @@ def ancestry_of(meta: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(names, list):
         return ()
     return tuple(name for name in cast("list[object]", names[: MAX_DEPTH + 1]) if isinstance(name, str))
+
+
+def may_spend(tool_name: str) -> bool:
+    """Whether a call of an agent-mcp's tool may have a model work; by its name alone, whatever server it is on."""
+    return tool_name in ("start_session", "send_message", "approve")
+
+
+def allowance_of(meta: Mapping[str, Any]) -> Caps:
+    """What a call's `_meta` allows its turn to spend; whatever is no number from 0 up is left out."""
+    given: object = meta.get(ALLOWANCE_KEY)
+    if not isinstance(given, dict):
+        return Caps()
+    limits = {name: _number(cast("dict[str, Any]", given).get(name)) for name in CAP_NAMES}
+    return Caps(**{name: value for name, value in limits.items() if value is not None})
+
+
+def to_bill(turn: str, spent: Spent) -> dict[str, Any]:
+    """A bill as a result's `_meta` carries it."""
+    known = None if spent.unpriced else spent.cost_usd
+    figures = {name: getattr(spent, name) for name in _BILLED}
+    return {"turn": turn, **figures, "cost_usd": known, "unpriced": spent.unpriced}
+
+
+def bill_of(meta: object, server: str) -> Bill | None:
+    """The bill in a result's `_meta`; None if there is none that makes sense."""
+    given = cast("dict[str, Any]", meta).get(BILL_KEY) if isinstance(meta, dict) else None
+    if not isinstance(given, dict):
+        return None
+    bill = cast("dict[str, Any]", given)
+    figures = {name: int(_number(bill.get(name)) or 0) for name in (*_BILLED, "unpriced")}
+    return Bill(f"{server}/{bill.get('turn')}", Spent(**figures, cost_usd=_number(bill.get("cost_usd")) or 0.0))
+
+
+_BILLED = ("steps", "tool_calls", "input_tokens", "output_tokens")
+
+
+def _number(value: object) -> Any:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if good and value >= 0 else None
+
+
+def session_of_call(key: str) -> str:
+    """The id of a session that a call starts without naming one: whoever knows the call finds it."""
+    return f"s-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def depth_of(environ: Mapping[str, str]) -> int:

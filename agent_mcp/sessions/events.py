@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agent_mcp.agent.messages import Content, Part, ReplyStop, ResultCode, StopReason, Usage
+from agent_mcp.agent.spending import Bill
 from agent_mcp.agent.tools import Tool
+from agent_mcp.sessions.profile import Caps
+
+GrantScope = Literal["once", "arguments", "session"]
+
+AnswerWay = Literal["answered", "granted", "expired", "dismissed", "unasked"]
+"""How an approval came to its answer: by a person; by what a person granted for the session; and, denied because the
+time was up, after a person was asked, after they dismissed the question, or with nobody there to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +24,8 @@ class UserMessageAdded:
     """The user said something. The row's turn is the one that it opened or joined."""
 
     text: str
+    trace: dict[str, str] = field(default_factory=dict[str, str], compare=False)
+    """W3C trace context (`traceparent`, `tracestate`) of the call that brought it; sent again, it has another."""
     kind: Literal["user_message"] = "user_message"
 
 
@@ -34,6 +44,12 @@ class ToolsFixed:
     tools: tuple[Tool, ...]
     warnings: tuple[str, ...] = ()
     """Servers that are down and tools that were left out, each with its reason."""
+    notices: tuple[str, ...] = ()
+    """What people should know of tools that are there: changed definitions, invisible characters."""
+    changed: tuple[str, ...] = ()
+    """Uncut names of tools whose definitions are not those of their first use, and must be approved for that."""
+    system: str = ""
+    """What the system text says after the agent's own instructions; that of a session's first event counts."""
     kind: Literal["tools_fixed"] = "tools_fixed"
 
 
@@ -64,6 +80,8 @@ class ToolStarted:
     call_id: str
     rerun: bool
     """Whether a crash may repeat it (declared read-only or idempotent)."""
+    rule: str = ""
+    """The rule that let it run without being asked about, in words."""
     kind: Literal["tool_started"] = "tool_started"
 
 
@@ -76,6 +94,8 @@ class ToolFinished:
     is_error: bool = False
     code: ResultCode | None = None
     duration_ms: int = 0
+    bill: Bill | None = None
+    """What the called server has spent on it, where that is an agent too."""
     kind: Literal["tool_result"] = "tool_result"
 
 
@@ -86,7 +106,19 @@ class ApprovalAsked:
     call_id: str
     expires_at: float
     """Seconds since the epoch."""
+    rule: str = ""
+    """The rule by which it is asked about, in words."""
     kind: Literal["approval_asked"] = "approval_asked"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalShown:
+    """A person was asked about a waiting call, and has not decided (yet)."""
+
+    call_id: str
+    dismissed: bool = False
+    """They put the question away without deciding."""
+    kind: Literal["approval_shown"] = "approval_shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +128,58 @@ class ApprovalGiven:
     call_id: str
     decision: Literal["allow", "deny"]
     reason: str = ""
+    scope: GrantScope = "once"
+    """How far an `allow` reaches in this session: this call, this tool with these arguments, or this tool."""
+    how: AnswerWay = "answered"
     kind: Literal["approval_given"] = "approval_given"
+
+
+@dataclass(frozen=True, slots=True)
+class InputAsked:
+    """A server asks a person something in the middle of a call."""
+
+    input_id: str
+    """Unique in the store."""
+    call_id: str
+    server: str
+    message: str
+    expires_at: float
+    """Seconds since the epoch."""
+    schema: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The form to fill in; empty for an address."""
+    url: str = ""
+    kind: Literal["input_asked"] = "input_asked"
+
+
+@dataclass(frozen=True, slots=True)
+class InputShown:
+    """Somebody who waits has put the question to a person: whoever can't should not answer it for them."""
+
+    input_id: str
+    kind: Literal["input_shown"] = "input_shown"
+
+
+@dataclass(frozen=True, slots=True)
+class InputGiven:
+    """What came of a question. Only the first for it counts."""
+
+    input_id: str
+    action: Literal["accept", "decline", "cancel"]
+    content: dict[str, Any] | None = None
+    unasked: bool = False
+    """Whether it ended without any person having seen to it."""
+    kind: Literal["input_given"] = "input_given"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The session's model replied to a server in the middle of a call; what was said stays between them."""
+
+    call_id: str
+    usage: Usage
+    model: str = ""
+    duration_ms: int = 0
+    kind: Literal["sampled"] = "sampled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +190,14 @@ class CancelAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowanceGiven:
+    """The agent that calls us says what the row's turn may spend in all; of several the narrowest counts."""
+
+    caps: Caps
+    kind: Literal["allowance"] = "allowance"
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded:
     """The turn is over."""
 
@@ -114,6 +205,10 @@ class TurnEnded:
     error_code: str = ""
     error_message: str = ""
     error_hint: str = ""
+    limit: str = ""
+    """Which budget ended it, with the figures, in words."""
+    next: str = ""
+    """What makes sense after that limit, in words."""
     kind: Literal["turn_ended"] = "turn_ended"
 
 
@@ -147,8 +242,14 @@ EventData = (
     | ToolStarted
     | ToolFinished
     | ApprovalAsked
+    | ApprovalShown
     | ApprovalGiven
+    | InputAsked
+    | InputShown
+    | InputGiven
+    | Sampled
     | CancelAsked
+    | AllowanceGiven
     | TurnEnded
     | TurnDelivered
     | SessionClosed

@@ -12,15 +12,21 @@ import anyio
 from agent_mcp.agent.messages import ToolCall, ToolResult
 from agent_mcp.agent.ports import Toolbox
 from agent_mcp.agent.tools import Tool
+from agent_mcp.sessions.answers import expired, why_denied
 from agent_mcp.sessions.events import ApprovalAsked, ApprovalGiven, NoteAdded, ToolStarted
 from agent_mcp.sessions.journal import LogJournal
 from agent_mcp.sessions.log import CallState
-from agent_mcp.sessions.policy import Verdict, judge
+from agent_mcp.sessions.meter import TurnMeter
+from agent_mcp.sessions.patience import Patience
 from agent_mcp.sessions.ports import Clock, SessionToolbox
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.rulings import Ruling, Rulings
 
 APPROVAL_SECONDS = 24 * 3600.0
 """How long a waiting approval may be given; then the call counts as denied."""
+
+BROKEN_OFF = "interrupted: a crash broke the call off; it may have taken effect"
+"""The rule by which a call is asked about once more."""
 
 NOTE = "[Note from agent_mcp, not from the user]"
 
@@ -64,27 +70,45 @@ class FixedTools(Gate):
 
 
 class CountedTools(Gate):
-    """Refuses calls beyond the budget's number."""
+    """Refuses calls beyond a budget's number."""
+
+    def __init__(self, inner: Toolbox, *, profile: Profile, journal: LogJournal, meter: TurnMeter) -> None:
+        super().__init__(inner, profile=profile, journal=journal)
+        self._meter = meter
 
     async def call(self, call: ToolCall) -> ToolResult:
         """The inner result, or `TOOL_DENIED` when the number of calls is used up."""
-        limit = self._profile.budget.tool_calls
-        if limit is not None and list(self._journal.state.calls).index(call.id) >= limit:
-            return ToolResult.failure(call, "TOOL_DENIED", f"the budget of {limit} tool calls is used up.")
+        if reason := self._meter.why_no_call(call.id):
+            return ToolResult.failure(call, "TOOL_DENIED", reason)
         return await self._inner.call(call)
 
 
 class TimedTools(Gate):
     """Stops a call that would outlast the budget of time."""
 
+    def __init__(
+        self,
+        inner: Toolbox,
+        *,
+        profile: Profile,
+        journal: LogJournal,
+        meter: TurnMeter,
+        bound: Callable[[str, Patience], None],
+    ) -> None:
+        """`bound` is told of each call's limit, which is to stand still while a person is waited for."""
+        super().__init__(inner, profile=profile, journal=journal)
+        self._meter = meter
+        self._bound = bound
+
     async def call(self, call: ToolCall) -> ToolResult:
         """The inner result, or `INTERRUPTED` when the time is used up."""
-        limit = self._profile.budget.seconds
-        if limit is None:
+        left = self._meter.seconds_left()
+        if left is None:
             return await self._inner.call(call)
         # A budget of time is hard: it ends a call that would outlast it.
-        left = max(0.0, limit - self._journal.state.seconds)
-        with anyio.move_on_after(left):
+        patience = Patience(left)
+        self._bound(call.id, patience)
+        with patience.running():
             return await self._inner.call(call)
         reason = "the budget of time ran out during the call; it may have taken effect."
         # What it took counts: the budget is used up now, and must be seen to be.
@@ -95,9 +119,17 @@ class ApprovedTools(Gate):
     """Asks for what the rules say must be asked for, and waits on the log for the answer."""
 
     def __init__(
-        self, inner: Toolbox, *, profile: Profile, journal: LogJournal, clock: Clock, changed: Changed
+        self,
+        inner: Toolbox,
+        *,
+        profile: Profile,
+        journal: LogJournal,
+        rulings: Rulings,
+        clock: Clock,
+        changed: Changed,
     ) -> None:
         super().__init__(inner, profile=profile, journal=journal)
+        self._rulings = rulings
         self._clock = clock
         self._changed = changed
 
@@ -106,43 +138,49 @@ class ApprovedTools(Gate):
         tool = self._tool(call)
         if tool is None:
             return await self._inner.call(call)
-        verdict, rule = judge(self._profile.approvals, tool)
-        if verdict == "deny":
-            return ToolResult.failure(call, "TOOL_DENIED", f"the agent may not use this tool ({rule}).")
-        if self._must_ask(call, tool, verdict):
-            decision = await self._decision(call.id)
-            if decision is None or decision.decision == "deny":
-                return ToolResult.failure(call, "TOOL_DENIED", _why_denied(decision))
+        ruling = self._rulings.on(call, tool)
+        if ruling.verdict == "deny":
+            return ToolResult.failure(
+                call, "TOOL_DENIED", f"the agent may not use this tool ({ruling.rule})."
+            )
+        if self._must_ask(call, tool, ruling):
+            given = await self._answer(call, tool, ruling)
+            if given.decision == "deny":
+                return ToolResult.failure(call, "TOOL_DENIED", why_denied(given))
         return await self._inner.call(call)
 
-    def _must_ask(self, call: ToolCall, tool: Tool, verdict: Verdict) -> bool:
+    def _must_ask(self, call: ToolCall, tool: Tool, ruling: Ruling) -> bool:
         state = self._state(call)
         # A call that was asked about once waits for its answer even if a restart found other rules.
         if state.started and not state.rerun:
             return self._profile.interrupted.get(tool.server) == "ask"
-        return verdict == "ask" or state.asked is not None
+        return ruling.verdict == "ask" or state.asked is not None
 
-    async def _decision(self, call_id: str) -> ApprovalGiven | None:
-        state = self._journal.state.calls[call_id]
+    async def _answer(self, call: ToolCall, tool: Tool, ruling: Ruling) -> ApprovalGiven:
+        state = self._state(call)
         asked = state.asked
         if asked is None or (state.started and not state.asked_again):
-            asked = ApprovalAsked(call_id, self._clock.now() + APPROVAL_SECONDS)
+            rule = BROKEN_OFF if state.started else ruling.rule
+            asked = ApprovalAsked(call.id, self._clock.now() + APPROVAL_SECONDS, rule)
             await self._journal.append(asked)
         with anyio.move_on_after(max(0.0, asked.expires_at - self._clock.now())):
             while state.decision is None:
-                await self._changed()
-        return state.decision
-
-
-def _why_denied(decision: ApprovalGiven | None) -> str:
-    if decision is None:
-        return "nobody answered the request for approval in time. Do not try again without being asked to."
-    reason = f": {decision.reason}" if decision.reason else "."
-    return f"the user declined this call{reason}"
+                if not state.started and self._rulings.now_granted(call, tool):
+                    await self._journal.append(ApprovalGiven(call.id, "allow", how="granted"))
+                else:
+                    await self._changed()
+        if state.decision is None:
+            await self._journal.append(expired(state))
+        # The append and an answer of somebody else may have crossed: the first one in the log counts.
+        return state.decision or expired(state)
 
 
 class RecordedTools(Gate):
     """Writes down that a call is about to be sent, and decides what becomes of one that a crash broke off."""
+
+    def __init__(self, inner: Toolbox, *, profile: Profile, journal: LogJournal, rulings: Rulings) -> None:
+        super().__init__(inner, profile=profile, journal=journal)
+        self._rulings = rulings
 
     async def call(self, call: ToolCall) -> ToolResult:
         """The inner result; for a call that was started before a crash and may not be repeated, `INTERRUPTED`."""
@@ -150,7 +188,8 @@ class RecordedTools(Gate):
         if state.started:
             return await self._inner.call(call) if self._may_repeat(state, tool) else _interrupted(call)
         if tool is not None:
-            await self._journal.append(ToolStarted(call.id, rerun=tool.rerunnable))
+            rule = self._rulings.on(call, tool).rule
+            await self._journal.append(ToolStarted(call.id, rerun=tool.rerunnable, rule=rule))
         return await self._inner.call(call)
 
     def _may_repeat(self, state: CallState, tool: Tool | None) -> bool:

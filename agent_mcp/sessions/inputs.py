@@ -1,4 +1,4 @@
-"""The fold over what servers have asked people in the middle of calls. A part of `log`; knows no calls and no turns."""
+"""The fold over what servers have asked people in the middle of calls. A part of `log`; knows no turns."""
 
 from dataclasses import dataclass, field
 

@@ -1,20 +1,31 @@
 """The loop's `Journal` on the session log: record first, then go on from what is recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent_mcp.agent.messages import Message, Reply, StopReason, ToolCall, ToolResult
+from agent_mcp.agent.spending import Bill
 from agent_mcp.sessions.events import EventData, ModelReplied, ToolFinished, TurnEnded
 from agent_mcp.sessions.log import REOPENING, SessionState, TurnState
 from agent_mcp.sessions.logs import SessionLogs
-from agent_mcp.sessions.ports import Claim, Clock, SessionStore
+from agent_mcp.sessions.ports import Charge, Claim, Clock, SessionStore
+from agent_mcp.sessions.spending import NOTHING
 
 
 class LogJournal:
     """One claimed turn, as the loop reads and writes it."""
 
     def __init__(
-        self, *, claim: Claim, state: SessionState, store: SessionStore, logs: SessionLogs, clock: Clock
+        self,
+        *,
+        claim: Claim,
+        state: SessionState,
+        store: SessionStore,
+        logs: SessionLogs,
+        clock: Clock,
+        agent: str = "",
+        principal: str = "",
     ):
+        """`agent` and `principal`: on whose account of the day goes what the turn spends."""
         self.claim = claim
         self.state = state
         self._store = store
@@ -22,6 +33,14 @@ class LogJournal:
         self._clock = clock
         self._asked_at = 0.0
         self._read_to = 0
+        self.principal = principal
+        self._agent = agent
+        # Ahead of the state: of two appends on their way at once each must charge only what is its own.
+        self._tally = state.tally.copy()
+        self.bills: dict[str, Bill] = {}
+        """By call: what came of agents that were told to stop while the turn was being cancelled."""
+        self.explain_end: Callable[[StopReason], tuple[str, str]] = _nothing_to_say
+        """Says which budget a turn ends with, and what then makes sense."""
 
     @property
     def turn(self) -> TurnState:
@@ -74,12 +93,20 @@ class LogJournal:
     async def finished(self, result: ToolResult) -> None:
         """Record the result of one call."""
         await self.append(
-            ToolFinished(result.call_id, result.content, result.is_error, result.code, result.duration_ms)
+            ToolFinished(
+                result.call_id,
+                result.content,
+                result.is_error,
+                result.code,
+                result.duration_ms,
+                result.bill or self.bills.get(result.call_id),
+            )
         )
 
     async def end(self, stop_reason: StopReason) -> bool:
         """Record the end; an `end_turn` only if the model has read every message."""
-        return await self.close(TurnEnded(stop_reason))
+        limit, then = self.explain_end(stop_reason)
+        return await self.close(TurnEnded(stop_reason, limit=limit, next=then))
 
     async def close(self, ended: TurnEnded) -> bool:
         """Record an end with all it says. False, and nothing recorded, for an `end_turn` with messages unread."""
@@ -97,5 +124,18 @@ class LogJournal:
         Raises:
             FencedError: it does not.
         """
-        stored = await self._store.append(self.state.id, self.claim.turn, events, epoch=self.claim.epoch)
+        turn, charge = self.claim.turn, self._charge(events)
+        stored = await self._store.append(
+            self.state.id, turn, events, epoch=self.claim.epoch, charge=charge
+        )
         await self._logs.absorb(self.state, stored)
+
+    def _charge(self, events: Sequence[EventData]) -> Charge | None:
+        spent = NOTHING
+        for data in events:
+            spent = spent.plus(self._tally.apply(self.claim.turn, data))
+        return None if spent == NOTHING else Charge(self.principal, self._agent, spent)
+
+
+def _nothing_to_say(stop_reason: StopReason) -> tuple[str, str]:
+    return "", ""

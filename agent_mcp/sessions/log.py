@@ -4,7 +4,7 @@ A `SessionState` is nothing but its events: apply the same ones and it is the sa
 in use and grows by the events that are new; nothing in it is stored. Knows no storage and no clock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
@@ -12,6 +12,7 @@ from agent_mcp.agent.history import in_order, open_calls
 from agent_mcp.agent.messages import (
     Message,
     Reply,
+    ResultCode,
     StopReason,
     ToolCall,
     ToolResult,
@@ -19,13 +20,20 @@ from agent_mcp.agent.messages import (
     UserMessage,
 )
 from agent_mcp.agent.tools import Tool
+from agent_mcp.sessions.calls import CallState
 from agent_mcp.sessions.events import (
+    AllowanceGiven,
     ApprovalAsked,
     ApprovalGiven,
+    ApprovalShown,
     CancelAsked,
     Event,
+    InputAsked,
+    InputGiven,
+    InputShown,
     ModelReplied,
     NoteAdded,
+    Sampled,
     SessionClosed,
     ToolFinished,
     ToolsFixed,
@@ -35,8 +43,10 @@ from agent_mcp.sessions.events import (
     UnknownEvent,
     UserMessageAdded,
 )
+from agent_mcp.sessions.grants import Grants
+from agent_mcp.sessions.inputs import Inputs, InputState
+from agent_mcp.sessions.spending import Tally, as_usage
 
-CallStatus = Literal["pending", "running", "waiting", "ok", "error", "denied", "interrupted"]
 SessionStatus = Literal["idle", "running", "needs_approval", "closed"]
 
 REOPENING: frozenset[StopReason] = frozenset({"max_tokens", "max_steps", "refusal"})
@@ -44,40 +54,8 @@ REOPENING: frozenset[StopReason] = frozenset({"max_tokens", "max_steps", "refusa
 dropped; after an error or a spent budget they wait for the next message, so that no failure repeats itself."""
 
 
-@dataclass(slots=True)
-class CallState:
-    """One tool call and what has become of it."""
-
-    call: ToolCall
-    step: int
-    server: str = ""
-    """The server it goes to and that server's own name for the tool; empty for a tool that was not shown."""
-    tool_name: str = ""
-    started: bool = False
-    rerun: bool = False
-    asked: ApprovalAsked | None = None
-    asked_again: bool = False
-    """Asked for after it was started: a crash broke it off, and a person must say whether to repeat it."""
-    decision: ApprovalGiven | None = None
-    result: ToolResult | None = None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a person must decide."""
-        return self.asked is not None and self.decision is None and self.result is None
-
-    @property
-    def status(self) -> CallStatus:
-        """As hosts read it."""
-        if self.result is None:
-            if self.waiting:
-                return "waiting"
-            return "running" if self.started else "pending"
-        if self.result.code == "TOOL_DENIED":
-            return "denied"
-        if self.result.code == "INTERRUPTED":
-            return "interrupted"
-        return "error" if self.result.is_error else "ok"
+NOT_FROM_SERVERS: frozenset[ResultCode | None] = frozenset({"TOOL_DENIED", "TOOL_NOT_FOUND"})
+"""Results that no server had a part in. Other failures may repeat its words."""
 
 
 @dataclass(slots=True)
@@ -97,12 +75,6 @@ class StepState:
         """Whether every call has its result."""
         return all(call.result is not None for call in self.calls)
 
-    @property
-    def seconds(self) -> float:
-        """Time it ran: the reply, then the longest of its calls; waiting for approvals is not in it."""
-        longest = max((c.result.duration_ms for c in self.calls if c.result is not None), default=0)
-        return (self.duration_ms + longest) / 1000
-
 
 @dataclass(slots=True)
 class TurnState:
@@ -116,11 +88,20 @@ class TurnState:
     ended: TurnEnded | None = None
     ended_at: float | None = None
     delivered: bool = False
+    trace: Mapping[str, str] = field(default_factory=dict[str, str])
+    """W3C trace context of the call that opened it; empty where nobody traces."""
 
     @property
     def usage(self) -> Usage:
-        """Of all its replies."""
-        return Usage.total([step.reply.usage for step in self.steps])
+        """Of all its replies, those to servers included."""
+        samples = [usage for step in self.steps for call in step.calls for usage in call.samples]
+        return Usage.total([*(step.reply.usage for step in self.steps), *samples])
+
+    @property
+    def inputs(self) -> list[InputState]:
+        """What servers ask a person now."""
+        steps = [] if self.ended else self.steps[-1:]
+        return [one for step in steps for call in step.calls for one in call.open_inputs]
 
     @property
     def waiting(self) -> list[CallState]:
@@ -162,13 +143,27 @@ class SessionState:
     turns: list[TurnState] = field(default_factory=list[TurnState])
     steps: list[StepState] = field(default_factory=list[StepState])
     calls: dict[str, CallState] = field(default_factory=dict[str, CallState])
+    inputs: Inputs = field(default_factory=Inputs)
     tools: Sequence[Tool] | None = None
     """None until the first turn has fixed them."""
     warnings: Sequence[str] = ()
+    notices: Sequence[str] = ()
+    """What people should know of tools that are there."""
+    changed: dict[str, int] = field(default_factory=dict[str, int])
+    """Tools (by uncut name) with a changed definition, each with the step from which on it is known."""
+    system: str = ""
+    """What the system text says after the agent's instructions; fixed with the first tools."""
+    grants: Grants = field(default_factory=Grants)
+    heard: dict[str, int] = field(default_factory=dict[str, int])
+    """Servers whose content is in the log, each with the number of the first step that called for it."""
     usage: Usage = field(default_factory=Usage)
     """Of the whole session. Kept as it grows: every step of a turn asks for it."""
+    tally: Tally = field(default_factory=Tally)
+    """The figures that budgets are held against."""
     closed: bool = False
     updated_at: float = 0.0
+    trace: Mapping[str, str] = field(default_factory=dict[str, str])
+    """W3C trace context of the newest message."""
 
     @property
     def turn(self) -> TurnState | None:
@@ -201,11 +196,6 @@ class SessionState:
         every = [*self.history, *(unread.message for unread in self.unread)]
         return sum(not (isinstance(message, UserMessage) and message.note) for message in every)
 
-    @property
-    def seconds(self) -> float:
-        """Time that its steps ran, in seconds."""
-        return sum(step.seconds for step in self.steps)
-
     def open_calls(self) -> Sequence[ToolCall]:
         """Calls of the newest step that have no result yet."""
         if not self.steps:
@@ -230,25 +220,36 @@ class SessionState:
         return True
 
     def _apply(self, event: Event) -> None:
+        self._count(event)
         match event.data:
-            case UserMessageAdded(text=text):
-                self._add_message(event, text)
+            case UserMessageAdded():
+                self._add_message(event, event.data)
             case NoteAdded(text=text):
                 self.unread.append(Unread(event.seq, event.turn, UserMessage(text, note=True)))
             case ToolsFixed():
                 self._fix_tools(event.data)
             case ModelReplied():
                 self._add_reply(event, event.data)
-            case ToolStarted(call_id=call_id, rerun=rerun):
+            case ToolStarted(call_id=call_id, rerun=rerun, rule=rule):
                 call = self.calls[call_id]
-                call.started, call.rerun = True, rerun
+                call.started, call.rerun, call.rule = True, rerun, call.rule or rule
             case ToolFinished():
                 self._add_result(event.data)
-            case ApprovalAsked(call_id=call_id):
+            case ApprovalAsked(call_id=call_id, rule=rule):
                 call = self.calls[call_id]
                 call.asked, call.asked_again, call.decision = event.data, call.started, None
+                call.shown, call.rule = None, rule
+            case ApprovalShown(call_id=call_id):
+                self.calls[call_id].shown = event.data
             case ApprovalGiven(call_id=call_id):
                 self._decide(call_id, event.data)
+            case InputAsked(call_id=call_id):
+                self.calls[call_id].inputs.append(self.inputs.ask(event.data))
+            case InputShown() | InputGiven():
+                self.inputs.answer(event.data)
+            case Sampled(call_id=call_id, usage=usage):
+                self.calls[call_id].samples.append(usage)
+                self.usage = self.usage.plus(usage)
             case CancelAsked():
                 self._turn(event).cancel_asked = True
             case TurnEnded():
@@ -257,18 +258,25 @@ class SessionState:
                 self._turn(event).delivered = True
             case SessionClosed():
                 self.closed = True
-            case UnknownEvent():
+            case AllowanceGiven() | UnknownEvent():
                 pass
             case _:
                 assert_never(event.data)
+
+    def _count(self, event: Event) -> None:
+        spent = self.tally.apply(event.turn, event.data)
+        if isinstance(event.data, ToolFinished) and spent.tokens:
+            self.calls[event.data.call_id].samples.append(as_usage(spent))
+            self.usage = self.usage.plus(as_usage(spent))
 
     def _turn(self, event: Event) -> TurnState:
         while len(self.turns) < event.turn:
             self.turns.append(TurnState(len(self.turns) + 1, event.at))
         return self.turns[event.turn - 1]
 
-    def _add_message(self, event: Event, text: str) -> None:
-        turn = self._turn(event)
+    def _add_message(self, event: Event, data: UserMessageAdded) -> None:
+        turn, text = self._turn(event), data.text
+        turn.trace, self.trace = turn.trace or data.trace, data.trace
         # A message sent again after its turn failed would otherwise be read twice.
         self.unread = [u for u in self.unread if u.turn == event.turn or u.message.text != text]
         turn.messages.append(text)
@@ -278,8 +286,11 @@ class SessionState:
         if self.tools is not None and tuple(self.tools) != fixed.tools:
             # Signed thinking is bound to the tools it was made with: without `blocks` it is rendered anew.
             self.history = [_without_blocks(message) for message in self.history]
+        if self.tools is None:
+            self.system = fixed.system
         self.tools = fixed.tools
-        self.warnings = fixed.warnings
+        self.warnings, self.notices = fixed.warnings, fixed.notices
+        self.changed = {name: self.changed.get(name, len(self.steps)) for name in fixed.changed}
 
     def _add_reply(self, event: Event, data: ModelReplied) -> None:
         self.read_to = data.read
@@ -305,6 +316,8 @@ class SessionState:
         state.result = ToolResult(
             data.call_id, data.content, data.is_error, data.code, data.duration_ms, state.call.provider_id
         )
+        if state.server and data.content and data.code not in NOT_FROM_SERVERS:
+            self.heard[state.server] = min(state.step, self.heard.get(state.server, state.step))
         step = self.steps[-1]
         if state.step == step.number and step.finished:
             self.history.append(in_order(step.reply, [c.result for c in step.calls if c.result is not None]))
@@ -313,6 +326,8 @@ class SessionState:
         call = self.calls[call_id]
         if call.decision is None and call.result is None:
             call.decision = data
+            if data.decision == "allow":
+                self.grants.add(call.name_of_tool, call.call.arguments, scope=data.scope, step=call.step)
 
     def _end_turn(self, event: Event, data: TurnEnded) -> None:
         turn = self._turn(event)
@@ -322,7 +337,7 @@ class SessionState:
         if data.stop_reason == "cancelled":
             self._drop_held(turn)
         if data.stop_reason in REOPENING and self.queued_messages:
-            self.turns.append(TurnState(turn.number + 1, event.at))
+            self.turns.append(TurnState(turn.number + 1, event.at, trace=self.trace))
 
     def _drop_held(self, turn: TurnState) -> None:
         opener = None if turn.steps else next((u for u in self.unread if not u.message.note), None)

@@ -18,6 +18,7 @@ class Patience:
         self._seconds = math.inf if seconds is None else seconds
         self._holders = 0
         self._since = 0.0
+        self._left = math.inf
 
     @contextmanager
     def running(self) -> Generator[None]:

@@ -7,10 +7,12 @@ from typing import Literal, Protocol
 
 from agent_mcp.agent.events import Emit
 from agent_mcp.agent.ports import Model, Toolbox
+from agent_mcp.agent.spending import Bill, Spent
 from agent_mcp.sessions.events import Event, EventData
 from agent_mcp.sessions.inquiries import Ask, Sample
+from agent_mcp.sessions.offers import Offer
 from agent_mcp.sessions.pins import ToolPins
-from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.profile import Caps, Profile
 from agent_mcp.sessions.upkeep import StoreUpkeep
 
 TurnStatus = Literal["queued", "running", "done"]
@@ -61,6 +63,16 @@ class Claim:
     epoch: int
     attempts: int
     """How many claims in a row, this one included, have found no new event since the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What some events add to the figures of a day."""
+
+    principal: str
+    agent: str
+    """The agent's name; empty for the nameless one."""
+    spent: Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +155,28 @@ class SessionStore(StoreUpkeep, ToolPins, Protocol):
         ...
 
     async def append(
-        self, session_id: str, turn: int, events: Sequence[EventData], *, epoch: int | None = None
+        self,
+        session_id: str,
+        turn: int,
+        events: Sequence[EventData],
+        *,
+        epoch: int | None = None,
+        charge: Charge | None = None,
     ) -> Sequence[Event]:
         """Add events and return them as stored. With `epoch` only if that claim still holds.
+
+        `charge` is added, in the same transaction, to the figures of the day (UTC) on which the events are stored.
 
         Raises:
             FencedError: the epoch is over.
             SessionNotFoundError: no session has this id.
+        """
+        ...
+
+    async def spent(self, day: str, *, principal: str, agent: str | None = None) -> Spent:
+        """All that was charged to a principal's account on a day (`2026-11-22`), for one agent or for all.
+
+        `unpriced` is not kept and always 0. The figures outlive the sessions that they come from.
         """
         ...
 
@@ -249,6 +276,11 @@ class SessionToolbox(Toolbox, Protocol):
     """The tools of one turn, with what must be said of their servers."""
 
     @property
+    def offers(self) -> Sequence[Offer]:
+        """One for each server that is up."""
+        ...
+
+    @property
     def warnings(self) -> Sequence[str]:
         """Servers that are down and why; tools left out and why."""
         ...
@@ -261,6 +293,23 @@ class SessionToolbox(Toolbox, Protocol):
     def restarted(self) -> Sequence[str]:
         """Servers whose connection, and with it what they held for this session, was lost and made anew since
         the last call of this method."""
+        ...
+
+
+class ChainLink(Protocol):
+    """A turn, as agents that it calls are to know it (see `chain`)."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a person has stopped the turn; then what it waits for is to stop too."""
+        ...
+
+    def allowance(self, call_id: str) -> Caps:
+        """What the agent that this call runs may spend."""
+        ...
+
+    def bill(self, call_id: str, bill: Bill) -> None:
+        """What that agent has spent, where the call itself will have no result to say so."""
         ...
 
 
@@ -280,6 +329,8 @@ class ToolScope:
     """Puts a server's questions to a person; None: nobody can be asked."""
     sample: Sample | None = None
     """Answers a server out of the session's model; None: no model answers."""
+    chain: ChainLink | None = None
+    """What agents that it calls are to know of it; None: it stands alone."""
 
 
 class ToolSource(Protocol):

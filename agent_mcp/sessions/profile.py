@@ -3,13 +3,14 @@
 A profile is resolved once, when the session starts, and stored with it: a changed config changes new sessions.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """Limits over the whole session; None is no limit."""
+class Caps:
+    """Limits over one stretch of work; None is no limit. What a called agent spends counts too, but for its time."""
 
     tokens: int | None = None
     """Input (cache included) and output together."""
@@ -17,6 +18,46 @@ class Budget:
     seconds: float | None = None
     """Time that turns ran; waiting for approvals does not count."""
     tool_calls: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    steps: int | None = None
+    """Replies of the model, the closing one included."""
+
+    @property
+    def limits(self) -> dict[str, int | float]:
+        """Those that are set, by name."""
+        values = ((name, getattr(self, name)) for name in CAP_NAMES)
+        return {name: value for name, value in values if value is not None}
+
+    def narrowed(self, other: "Caps") -> "Caps":
+        """Limit by limit the smaller one."""
+        mine, theirs = self.limits, other.limits
+        return Caps(**{name: min(mine.get(name, inf), theirs.get(name, inf)) for name in mine | theirs})
+
+
+CAP_NAMES = tuple(each.name for each in fields(Caps))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget(Caps):
+    """Limits over the whole session and, nested, over other stretches."""
+
+    turn: Caps = field(default_factory=Caps)
+    """Over each turn."""
+    day: Caps = field(default_factory=Caps)
+    """Over a day (UTC), for all sessions of the agent that one principal has on the store."""
+
+    @property
+    def stretches(self) -> tuple[Caps, Caps, Caps]:
+        """Over the session, each turn, each day."""
+        return Caps(**self.limits), self.turn, self.day
+
+    def tightened(self, other: "Budget") -> "Budget":
+        """Limit by limit the smaller one."""
+        session, turn, day = (
+            mine.narrowed(theirs) for mine, theirs in zip(self.stretches, other.stretches, strict=True)
+        )
+        return Budget(**session.limits, turn=turn, day=day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +69,24 @@ class ApprovalRules:
     deny: tuple[str, ...] = ()
     off: bool = False
     """`"approvals": "off"`: never ask; `deny` still denies."""
+    taint: bool = True
+    """Whether content from an untrusted server makes outward tools ask (see `taint`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTrust:
+    """How far the config trusts a server."""
+
+    approvals: ApprovalRules = field(default_factory=ApprovalRules)
+    """Patterns over the server's own tool names."""
+    untrusted: bool = False
+    """What it says may come from anybody."""
+    outward: tuple[str, ...] | None = None
+    """Patterns over its own names of tools that send something out; None: nothing is marked."""
+    pins: Literal["ask", "warn", "off"] = "warn"
+    """What a changed definition of a tool leads to (see `pins`)."""
+    instructions: bool = False
+    """Whether its own instructions are added to the system text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +110,7 @@ class Profile:
         default_factory=dict[str, Literal["retry", "unknown", "ask"]]
     )
     """By server: what becomes of a call that a crash broke off (default `unknown`)."""
+    trust: dict[str, ServerTrust] = field(default_factory=dict[str, ServerTrust])
+    """By server; one that is not in it has the defaults."""
     ancestry: tuple[str, ...] = ()
     """Names of the sessions that this one runs under, outermost first, and its own as the last (see `chain`)."""

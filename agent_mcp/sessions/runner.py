@@ -14,7 +14,9 @@ from agent_mcp.agent.history import close_open_calls
 from agent_mcp.agent.limits import StepLimit
 from agent_mcp.agent.loop import run_turn
 from agent_mcp.agent.ports import Toolbox
+from agent_mcp.agent.spending import Bill
 from agent_mcp.errors import FencedError, InternalError, PublicError, ServerUnavailableError, StoreError
+from agent_mcp.sessions.answering import Answering
 from agent_mcp.sessions.events import NoteAdded, ToolsFixed, TurnEnded
 from agent_mcp.sessions.gates import (
     NOTE,
@@ -29,7 +31,9 @@ from agent_mcp.sessions.journal import LogJournal
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
-from agent_mcp.sessions.policy import BudgetLimits
+from agent_mcp.sessions.marking import MarkedTools, joined, system_of, withheld
+from agent_mcp.sessions.meter import Budgets, Payer, TurnMeter
+from agent_mcp.sessions.pinning import Changes, PinBook
 from agent_mcp.sessions.ports import (
     Clock,
     Dispatcher,
@@ -39,7 +43,9 @@ from agent_mcp.sessions.ports import (
     ToolScope,
     ToolSource,
 )
-from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.profile import Caps, Profile
+from agent_mcp.sessions.rulings import Rulings
+from agent_mcp.sessions.sampling import Sampler
 from agent_mcp.sessions.transcript import cut
 
 log = logging.getLogger(__name__)
@@ -78,6 +84,25 @@ class _Watch:
             self.scope.cancel()
 
 
+class _Link:
+    """The turn, as agents that it calls are to know it: the port `ChainLink`."""
+
+    def __init__(self, journal: LogJournal, meter: TurnMeter, watch: _Watch) -> None:
+        self._journal = journal
+        self._meter = meter
+        self._watch = watch
+
+    @property
+    def cancelled(self) -> bool:
+        return self._watch.cancelled
+
+    def allowance(self, call_id: str) -> Caps:
+        return self._meter.left_for(call_id)
+
+    def bill(self, call_id: str, bill: Bill) -> None:
+        self._journal.bills[call_id] = bill
+
+
 class TurnRunner:
     """Runs turns for the dispatcher."""
 
@@ -90,6 +115,8 @@ class TurnRunner:
         tools: ToolSource,
         clock: Clock,
         feed: LiveFeed,
+        budgets: Budgets | None = None,
+        pins: PinBook | None = None,
     ) -> None:
         self._store = store
         self._logs = logs
@@ -97,6 +124,8 @@ class TurnRunner:
         self._tools = tools
         self._clock = clock
         self._feed = feed
+        self._pins = pins
+        self._budgets = budgets or Budgets(store, clock)
 
     async def run(self, session_id: str, turn: int, dispatcher: Dispatcher) -> None:
         """Run the turn to its end if it is ours to run; then have the one it opened, if any, run too."""
@@ -105,7 +134,15 @@ class TurnRunner:
             return
         record = await self._store.get(session_id)
         state = await self._logs.state(session_id)
-        journal = LogJournal(claim=claim, state=state, store=self._store, logs=self._logs, clock=self._clock)
+        journal = LogJournal(
+            claim=claim,
+            state=state,
+            store=self._store,
+            logs=self._logs,
+            clock=self._clock,
+            agent=record.profile.agent,
+            principal=record.principal,
+        )
         try:
             await self._run_claimed(journal, record.profile)
         except* FencedError:
@@ -155,6 +192,9 @@ class TurnRunner:
         session_id = journal.state.id
         emit = self._feed.emit_for(session_id)
         model = self._models.open_model(profile.model)
+        meter = self._meter(journal, profile)
+        answering = Answering(journal, clock=self._clock, changed=watch.changed)
+        await answering.close_left_open()
         scope = ToolScope(
             session_id=session_id,
             turn=journal.claim.turn,
@@ -162,32 +202,89 @@ class TurnRunner:
             tools=profile.tools,
             emit=emit,
             ancestry=profile.ancestry,
+            ask=answering.ask,
+            sample=Sampler(model, journal=journal, meter=meter, clock=self._clock).sample,
+            chain=_Link(journal, meter, watch),
         )
         hub = await self._tools.open_toolbox(scope)
         if journal.steps == 0:
-            await _fix_tools(journal, hub)
+            await self._fix_tools(journal, profile, hub)
             if hub.missing:
                 raise ServerUnavailableError(
                     "; ".join(hub.missing), hint="Mend it, or take `required` from its entry."
                 )
         await run_turn(
             model=model,
-            toolbox=self._gated(hub, journal, profile, watch),
+            toolbox=self._gated(hub, journal, profile, watch, answering, meter),
             journal=journal,
-            limits=BudgetLimits(StepLimit(profile.max_steps), profile.budget, journal.state),
-            system=profile.instructions,
+            limits=meter,
+            system=joined(profile.instructions, journal.state.system),
             session_id=session_id,
             emit=emit,
         )
 
-    def _gated(self, hub: SessionToolbox, journal: LogJournal, profile: Profile, watch: _Watch) -> Toolbox:
-        fixed = FixedTools(NotingTools(hub, journal=journal), profile=profile, journal=journal)
-        recorded = RecordedTools(fixed, profile=profile, journal=journal)
-        timed = TimedTools(recorded, profile=profile, journal=journal)
-        approved = ApprovedTools(
-            timed, profile=profile, journal=journal, clock=self._clock, changed=watch.changed
+    def _gated(
+        self,
+        hub: SessionToolbox,
+        journal: LogJournal,
+        profile: Profile,
+        watch: _Watch,
+        answering: Answering,
+        meter: TurnMeter,
+    ) -> Toolbox:
+        marked = MarkedTools(NotingTools(hub, journal=journal), profile=profile)
+        fixed = FixedTools(marked, profile=profile, journal=journal)
+        rulings = Rulings(profile, journal.state)
+        recorded = RecordedTools(fixed, profile=profile, journal=journal, rulings=rulings)
+        timed = TimedTools(
+            recorded, profile=profile, journal=journal, meter=meter, bound=answering.bound
         )
-        return CountedTools(approved, profile=profile, journal=journal)
+        approved = ApprovedTools(
+            timed,
+            profile=profile,
+            journal=journal,
+            rulings=rulings,
+            clock=self._clock,
+            changed=watch.changed,
+        )
+        return CountedTools(approved, profile=profile, journal=journal, meter=meter)
+
+    def _meter(self, journal: LogJournal, profile: Profile) -> TurnMeter:
+        meter = TurnMeter(
+            StepLimit(profile.max_steps),
+            budgets=self._budgets,
+            state=journal.state,
+            turn=journal.claim.turn,
+            payer=Payer(profile, journal.principal),
+        )
+        journal.explain_end = meter.explain_end
+        return meter
+
+    async def _fix_tools(self, journal: LogJournal, profile: Profile, hub: SessionToolbox) -> None:
+        """Write down the tools and the servers' state for this turn, where they are not what the log says already."""
+        state = journal.state
+        fixed = await self._fixed(profile, hub, is_first=state.tools is None)
+        if state.tools is not None and tuple(state.tools) == fixed.tools:
+            # Equal tools are shared by all sessions, so that an adapter renders them once.
+            state.tools = hub.tools
+            if _is_known(fixed, state):
+                return
+        note = _note_on_servers(
+            withheld(state.warnings, profile.trust), withheld(fixed.warnings, profile.trust)
+        )
+        await journal.append(fixed, *([NoteAdded(note)] if note else []))
+        state.tools = hub.tools
+
+    async def _fixed(self, profile: Profile, hub: SessionToolbox, *, is_first: bool) -> ToolsFixed:
+        changes = await self._pins.compare(hub.offers, profile.trust) if self._pins else Changes()
+        hidden = [notice for offer in hub.offers for notice in offer.notices]
+        return ToolsFixed(
+            tuple(hub.tools),
+            tuple(hub.warnings),
+            notices=(*changes.notices, *hidden),
+            changed=changes.to_approve,
+            system=system_of(hub.offers, profile.trust) if is_first and profile.servers else "",
+        )
 
     async def _close(self, journal: LogJournal, ended: TurnEnded, open_calls: str) -> None:
         """End the turn, with a result for every call that has none."""
@@ -205,18 +302,10 @@ def _error_end(error: Exception) -> TurnEnded:
     return TurnEnded("error", error.code, error.message, error.hint)
 
 
-async def _fix_tools(journal: LogJournal, hub: SessionToolbox) -> None:
-    """Write down the tools and the servers' state for this turn, where they are not what the log says already."""
-    state = journal.state
-    warnings = tuple(hub.warnings)
-    if state.tools is not None and tuple(state.tools) == tuple(hub.tools):
-        # Equal tools are shared by all sessions, so that an adapter renders them once.
-        state.tools = hub.tools
-        if tuple(state.warnings) == warnings:
-            return
-    note = _note_on_servers(state.warnings, warnings)
-    await journal.append(ToolsFixed(tuple(hub.tools), warnings), *([NoteAdded(note)] if note else []))
-    state.tools = hub.tools
+def _is_known(fixed: ToolsFixed, state: SessionState) -> bool:
+    """Whether the log says the same already."""
+    known = state.warnings, state.notices, tuple(state.changed)
+    return known == (fixed.warnings, fixed.notices, fixed.changed)
 
 
 def _note_on_servers(before: Sequence[str], now: Sequence[str]) -> str:

@@ -17,17 +17,22 @@ from agent_mcp.errors import (
     SessionNotFoundError,
     session_not_found,
 )
+from agent_mcp.sessions.answers import expired, expired_answers
 from agent_mcp.sessions.chain import chain_name, check_depth, check_no_circle
 from agent_mcp.sessions.events import (
     ApprovalGiven,
+    ApprovalShown,
     CancelAsked,
     Event,
+    GrantScope,
+    InputGiven,
+    InputShown,
     SessionClosed,
 )
 from agent_mcp.sessions.fork import forked_events
 from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.meter import Budgets, Payer
 from agent_mcp.sessions.paging import PageRequest, SessionPage, read_page
-from agent_mcp.sessions.policy import exhausted
 from agent_mcp.sessions.ports import (
     Clock,
     Dispatcher,
@@ -37,7 +42,7 @@ from agent_mcp.sessions.ports import (
     SessionStore,
     ToolSource,
 )
-from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.profile import Caps, Profile
 from agent_mcp.sessions.reports import SessionSummary, TurnReport, summarize
 from agent_mcp.sessions.room import Room, ServiceLimits
 from agent_mcp.sessions.start import (
@@ -69,6 +74,7 @@ class SessionService:
         dispatcher: Dispatcher,
         clock: Clock,
         limits: ServiceLimits | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self._store = store
         self._logs = logs
@@ -82,12 +88,16 @@ class SessionService:
         self._watch = TurnWatch(store=store, logs=logs, dispatcher=dispatcher)
         self._lists = SessionLists()
         self._principal = ""
+        self._budgets = budgets or Budgets(store, clock)
         self._ancestry: tuple[str, ...] = ()
+        self._allowance = Caps()
 
-    def under(self, ancestry: tuple[str, ...]) -> "SessionService":
-        """The same service as it is called by an agent's session, with the sessions above it; see `chain`."""
+    def under(self, ancestry: tuple[str, ...], allowance: Caps | None = None) -> "SessionService":
+        """The same service as it is called by an agent's session, with the sessions above it and what they allow its
+        turns to spend; see `chain`."""
         service = copy(self)
         service._ancestry = ancestry
+        service._allowance = allowance or Caps()
         return service
 
     def for_principal(self, principal: str) -> "SessionService":
@@ -148,6 +158,7 @@ class SessionService:
         """
         check_message(message)
         record = await self._record(session_id)
+        await self._expire(session_id)
         if message is None:
             state = await self._logs.state(session_id)
             return await self._watch.wait(
@@ -169,10 +180,13 @@ class SessionService:
         decision: Literal["allow", "deny"],
         *,
         reason: str = "",
+        scope: GrantScope = "once",
         wait_seconds: float,
         watcher: Watcher | None = None,
     ) -> TurnReport:
         """Answer a waiting approval and wait for the turn; of several answers the first one counts.
+
+        With another `scope` an `allow` holds for the rest of the session.
 
         Raises:
             ApprovalNotFoundError: no call of this id was ever put to a person in this session.
@@ -186,13 +200,42 @@ class SessionService:
             raise ApprovalNotFoundError(f"No call {call_id!r} waits for approval in this session. {known}")
         turn = state.steps[call.step].turn
         if call.waiting:
-            given = ApprovalGiven(call_id, decision, reason)
+            given = ApprovalGiven(call_id, decision, reason, scope)
             if self._clock.now() >= call.asked.expires_at:
-                given = ApprovalGiven(call_id, "deny", "the request for approval had expired")
+                given = expired(call)
             await self._logs.absorb(state, await self._store.append(session_id, turn, [given]))
         counted = call.decision.decision if call.decision else "deny"
         report = await self._watch.wait(session_id, turn=turn, wait_seconds=wait_seconds, watcher=watcher)
         return replace(report, decision=counted)
+
+    async def answer_input(self, session_id: str, event: InputGiven | InputShown) -> None:
+        """Write down what a person says to a server's question, or that they were shown it, while it waits.
+
+        Raises:
+            SessionNotFoundError: no session of the caller's has this id.
+        """
+        await self._record(session_id)
+        state = await self._logs.state(session_id)
+        known = state.inputs.known.get(event.input_id)
+        if known is None or known.given is not None or self._clock.now() >= known.asked.expires_at:
+            return
+        call = state.calls[known.asked.call_id]
+        if call.result is None and not (known.shown and isinstance(event, InputShown)):
+            turn = state.steps[call.step].turn
+            await self._logs.absorb(state, await self._store.append(session_id, turn, [event]))
+
+    async def shown(self, session_id: str, call_ids: Sequence[str], *, dismissed: bool = False) -> None:
+        """Write down that a person was asked about calls, and perhaps put the question away; each only once."""
+        await self._record(session_id)
+        state = await self._logs.state(session_id)
+        waiting = {call.call.id: call for call in state.active.waiting} if state.active else {}
+        news = [
+            ApprovalShown(call_id, dismissed)
+            for call_id in call_ids
+            if call_id in waiting and waiting[call_id].shown != ApprovalShown(call_id, dismissed)
+        ]
+        if news and state.active is not None:
+            await self._logs.absorb(state, await self._store.append(session_id, state.active.number, news))
 
     async def cancel(self, session_id: str, *, only: int | None = None) -> TurnReport:
         """Stop the turn that runs, if one does, and return how it ended; the first end in the log counts.
@@ -279,6 +322,14 @@ class SessionService:
         except SessionNotFoundError:
             return None
 
+    async def _expire(self, session_id: str) -> None:
+        """Deny what has waited too long: a clock that was set or slept may have kept the turn from noticing."""
+        state = await self._logs.state(session_id)
+        if state.active is None:
+            return
+        if late := expired_answers(state.active.waiting, self._clock.now()):
+            await self._logs.absorb(state, await self._store.append(session_id, state.active.number, late))
+
     async def _record(self, session_id: str) -> SessionRecord:
         check_session_id(session_id)
         record = await self._store.get(session_id)
@@ -309,7 +360,8 @@ class SessionService:
         profile = narrowed(agent, request, self._agents)
         model = await self._models.resolve(profile.model)
         self._models.open_model(model)
-        if profile.budget.cost_usd is not None and not await self._models.has_price(model):
+        limits_cost = self._budgets.limit_cost(profile, self._allowance)
+        if limits_cost and not await self._models.has_price(model):
             raise BudgetExceededError(
                 f"The model {model} has no known price, so a budget of cost cannot be held.",
                 hint="Choose a model with a known price, or a budget of tokens.",
@@ -325,8 +377,5 @@ class SessionService:
         if turn is not None and not turn.delivered and turn.messages[-1:] == [message]:
             return
         await self._room.check_turn(self._principal)
-        if why := exhausted(record.profile.budget, state, replies=1):
-            raise BudgetExceededError(
-                f"The session's budget leaves no room for another reply: {why}.",
-                hint="Read what there is with summary, or start a new session.",
-            )
+        payer = Payer(record.profile, record.principal)
+        await self._budgets.check_begin(state, payer, message=message, allowance=self._allowance)

@@ -81,6 +81,15 @@ UNFLUSHED = "PRAGMA synchronous=NORMAL"
 # Changes nothing and yet writes a page, so that its commit has something to flush, and all before it along.
 TOUCH = "UPDATE meta SET schema_version = schema_version"
 
+FIGURES = ("steps", "tool_calls", "input_tokens", "output_tokens", "cost_usd", "seconds")
+
+CHARGE = f"""
+INSERT INTO spending (day, principal, agent, {", ".join(FIGURES)})
+VALUES (:day, :principal, :agent, {", ".join(f":{name}" for name in FIGURES)})
+ON CONFLICT (day, principal, agent) DO UPDATE SET
+    {", ".join(f"{name} = spending.{name} + excluded.{name}" for name in FIGURES)}
+"""
+
 # --- reading -----------------------------------------------------------------------------------------------
 
 SESSION = "SELECT id, head, config, created, updated, parent, origin, principal FROM sessions WHERE id = ?"
@@ -96,6 +105,11 @@ FROM (SELECT session, min(n) AS n FROM turns WHERE status <> 'done' GROUP BY ses
 JOIN turns AS t ON t.session = first.session AND t.n = first.n
 JOIN sessions AS s ON s.id = t.session
 ORDER BY s.updated, s.id
+"""
+
+SPENT = f"""
+SELECT {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in FIGURES)} FROM spending
+WHERE day = :day AND principal = :principal AND (:agent IS NULL OR agent = :agent)
 """
 
 COUNT_UNFINISHED = "SELECT count(*) FROM turns WHERE status <> 'done'"

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from agent_mcp.agent.spending import Spent
 from agent_mcp.errors import StoreError
 from agent_mcp.sessions.events import Event
 from agent_mcp.sessions.ports import SessionListing, SessionRecord, TurnRef
@@ -81,6 +82,11 @@ class Reader:
             return self._rows(queries.COUNT_UNFINISHED, ())[0][0]
         return self._rows(queries.COUNT_UNFINISHED_OF, (principal,))[0][0]
 
+    def spent(self, day: str, principal: str, agent: str | None) -> Spent:
+        """What was charged to a principal on a day, for one agent or for all."""
+        rows = self._rows(queries.SPENT, {"day": day, "principal": principal, "agent": agent})
+        return Spent(**dict(zip(queries.FIGURES, rows[0], strict=True)))
+
     def count_open(self, principal: str) -> int:
         """A principal's sessions that are not closed."""
         return self._rows(queries.COUNT_OPEN, (principal,))[0][0]
@@ -99,7 +105,7 @@ class Reader:
         while self._spare:
             self._spare.pop().close()
 
-    def _rows(self, sql: str, parameters: Sequence[Any]) -> Sequence[Any]:
+    def _rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any]) -> Sequence[Any]:
         return self._here_and_now(lambda connection: connection.execute(sql, parameters).fetchall())
 
     def _here_and_now(self, read: Callable[[sqlite3.Connection], _T]) -> _T:

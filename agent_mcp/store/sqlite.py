@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from agent_mcp.agent.spending import Spent
 from agent_mcp.errors import session_not_found
 from agent_mcp.sessions.events import (
     Event,
@@ -27,6 +28,7 @@ from agent_mcp.sessions.events import (
     UserMessageAdded,
 )
 from agent_mcp.sessions.ports import (
+    Charge,
     Claim,
     Clock,
     NewSession,
@@ -87,14 +89,24 @@ class SqliteStore(SqliteUpkeep, SqlitePins):
         return await self._writer.write(lambda tx: transactions.submit(tx, session_id, encoded))
 
     async def append(
-        self, session_id: str, turn: int, events: Sequence[EventData], *, epoch: int | None = None
+        self,
+        session_id: str,
+        turn: int,
+        events: Sequence[EventData],
+        *,
+        epoch: int | None = None,
+        charge: Charge | None = None,
     ) -> Sequence[Event]:
         """See `SessionStore`."""
         encoded = [_encoded(data) for data in events]
         return await self._writer.write(
-            lambda tx: transactions.append(tx, session_id, turn, encoded, epoch=epoch),
+            lambda tx: transactions.append(tx, session_id, turn, encoded, epoch=epoch, charge=charge),
             flush=any(_must_survive(data) for data in events),
         )
+
+    async def spent(self, day: str, *, principal: str, agent: str | None = None) -> Spent:
+        """See `SessionStore`."""
+        return self._reader.spent(day, principal, agent)
 
     async def read(self, session_id: str, *, after: int = 0) -> Sequence[Event]:
         """See `SessionStore`."""

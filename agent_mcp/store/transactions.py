@@ -17,7 +17,8 @@ from agent_mcp.errors import (
     session_not_found,
 )
 from agent_mcp.sessions.events import Event, ModelReplied
-from agent_mcp.sessions.ports import Claim, NewSession, Submitted
+from agent_mcp.sessions.ports import Charge, Claim, NewSession, Submitted
+from agent_mcp.sessions.spending import day_of
 from agent_mcp.store import queries, upkeep_queries
 from agent_mcp.store.codec import Encoded, decode, encode_profile
 
@@ -91,10 +92,21 @@ def submit(tx: Transaction, session_id: str, message: Encoded) -> Submitted:
 
 
 def append(
-    tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded], *, epoch: int | None
+    tx: Transaction,
+    session_id: str,
+    turn: int,
+    events: Sequence[Encoded],
+    *,
+    epoch: int | None,
+    charge: Charge | None = None,
 ) -> Sequence[Event]:
-    """Events at the end of the log; with `epoch` only if no later claim has ended it."""
-    return _append(tx, session_id, [(turn, event) for event in events], epoch=epoch)
+    """Events at the end of the log; with `epoch` only if no later claim has ended it. The day pays the `charge`."""
+    stored = _append(tx, session_id, [(turn, event) for event in events], epoch=epoch)
+    if charge is not None:
+        figures = {name: getattr(charge.spent, name) for name in queries.FIGURES}
+        account = {"day": day_of(tx.at), "principal": charge.principal, "agent": charge.agent}
+        tx.run(queries.CHARGE, account | figures)
+    return stored
 
 
 def claim(tx: Transaction, session_id: str, turn: int, *, owner: str, is_alive: IsAlive) -> Claim | None:

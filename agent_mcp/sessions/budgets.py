@@ -1,0 +1,164 @@
+"""Whether a budget leaves room: pure rules over limits, figures and what the next reply may cost. Reads nothing.
+
+A budget can be exceeded by one reply and no more: whatever was spent beside (by servers that the model answered, by
+agents that it called, by other sessions on the same day), no reply is asked for once a limit is passed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agent_mcp.agent.messages import Media, Message, Reply, Text, ToolCall, ToolResults, UserMessage
+from agent_mcp.agent.spending import Spent
+from agent_mcp.agent.tools import Tool
+from agent_mcp.sessions.log import SessionState
+from agent_mcp.sessions.profile import Caps
+from agent_mcp.sessions.spending import NOTHING, of_reply
+
+CHARACTERS_PER_TOKEN = 4
+"""A rule of thumb for the tokens of text that no model has counted yet."""
+MEDIA_TOKENS = 1_600
+"""About what providers count for an image."""
+
+_COUNTED_TOKENS = ("tokens", "input_tokens", "output_tokens")
+_UNITS = {
+    "tokens": "tokens",
+    "input_tokens": "input tokens",
+    "output_tokens": "output tokens",
+    "tool_calls": "tool calls",
+    "seconds": "seconds",
+    "steps": "steps",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Something that limits hold over, with what is spent of it."""
+
+    name: str
+    """In words: `this session`."""
+    caps: Caps
+    spent: Spent
+    next: str
+    """The way out when it is used up, in words."""
+    knows_prices: bool = True
+    """Whether `spent` says how many replies had no known price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of one stretch."""
+
+    stretch: Stretch
+    cap: str
+    """The limit's name, as in `Caps`."""
+
+    def __str__(self) -> str:
+        cap, spent = getattr(self.stretch.caps, self.cap), getattr(self.stretch.spent, self.cap)
+        of = f"of {self.stretch.name} are used"
+        if self.cap == "cost_usd":
+            if self.stretch.knows_prices and self.stretch.spent.unpriced:
+                return "the model has no known price, so a cost budget cannot be held"
+            return f"{spent:.4f} of {cap:g} USD {of}"
+        return f"{spent:.0f} of {cap:g} {_UNITS[self.cap]} {of}"
+
+
+def exhausted(stretches: Sequence[Stretch], ahead: Spent, *, calls: bool) -> Limit | None:
+    """Which limit leaves no room for what is `ahead`; None while there is room.
+
+    `calls`: whether the next reply may call tools, and so needs room for a call. Where no price is known, a cost
+    budget that has seen one reply counts as spent: it could not be held.
+    """
+    for stretch in stretches:
+        for cap, limit in stretch.caps.limits.items():
+            spent = getattr(stretch.spent, cap)
+            match cap:
+                case "tool_calls":
+                    full = calls and spent >= limit
+                case "seconds":
+                    full = spent >= limit
+                case "cost_usd" if stretch.knows_prices and stretch.spent.unpriced:
+                    full = True
+                case _:
+                    full = spent + getattr(ahead, cap) > limit
+            if full:
+                return Limit(stretch, cap)
+    return None
+
+
+def overrun(stretches: Sequence[Stretch], *, calls_seconds: float) -> Limit | None:
+    """Which limit is passed already, so that one more reply would be the second beyond it.
+
+    Time that the newest step's calls took does not count here: they are cut off at the limit.
+    """
+    for stretch in stretches:
+        for cap, limit in stretch.caps.limits.items():
+            spent = getattr(stretch.spent, cap) - (calls_seconds if cap == "seconds" else 0)
+            if cap != "tool_calls" and spent > limit:
+                return Limit(stretch, cap)
+    return None
+
+
+def left(stretches: Sequence[Stretch], *, kept: Spent, share: int) -> Caps:
+    """What one of `share` calls may spend, of what is left when `kept` is kept back; empty: as much as it likes."""
+    found = Caps()
+    for stretch in stretches:
+        for cap, limit in stretch.caps.limits.items():
+            rest = max(0, limit - getattr(stretch.spent, cap) - getattr(kept, cap))
+            # Calls of one step run side by side: they share all but the time.
+            part = rest if cap == "seconds" else rest / share
+            found = found.narrowed(Caps(**{cap: part if cap in ("cost_usd", "seconds") else int(part)}))
+    return found
+
+
+def ahead_of(state: SessionState, *, replies: int, more: str = "", unsaid: int = 0) -> Spent:
+    """What so many more replies will cost, about: each reads all that the last one read and said, and what came since.
+
+    `more` is a message that is not in the log yet; `unsaid` the tokens of what every request says before the history,
+    which is in the figures of the last reply once there is one.
+    """
+    news = _tokens_since_last_reply(state) + len(more) // CHARACTERS_PER_TOKEN
+    if not state.steps:
+        return _times(Spent(steps=1, input_tokens=unsaid + news), replies)
+    last = of_reply(state.steps[-1].reply.usage)
+    total, ahead, read = NOTHING, last, last.tokens + news
+    for _ in range(replies):
+        grown = (read + last.output_tokens) / last.tokens if last.tokens else 1.0
+        ahead = replace(last, input_tokens=read, cost_usd=last.cost_usd * grown)
+        total, read = total.plus(ahead), read + last.output_tokens
+    return total
+
+
+def unsaid_tokens(system: str, tools: Sequence[Tool]) -> int:
+    """About how many tokens the system text and the tools' definitions are."""
+    characters = len(system) + sum(len(tool.description) + len(repr(tool.input_schema)) for tool in tools)
+    return characters // CHARACTERS_PER_TOKEN
+
+
+def _times(spent: Spent, count: int) -> Spent:
+    total = NOTHING
+    for _ in range(count):
+        total = total.plus(spent)
+    return total
+
+
+def _tokens_since_last_reply(state: SessionState) -> int:
+    tokens = sum(_tokens_of(unread.message) for unread in state.unread)
+    for message in reversed(state.history):
+        if isinstance(message, Reply):
+            break
+        tokens += _tokens_of(message)
+    return tokens
+
+
+def _tokens_of(message: Message) -> int:
+    match message:
+        case UserMessage(text=text):
+            return len(text) // CHARACTERS_PER_TOKEN
+        case ToolResults(results=results):
+            return sum(_tokens_of_part(part) for result in results for part in result.content)
+        case Reply():
+            return 0
+
+
+def _tokens_of_part(part: Text | Media | ToolCall) -> int:
+    return len(part.text) // CHARACTERS_PER_TOKEN if isinstance(part, Text) else MEDIA_TOKENS
