@@ -8,8 +8,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent_mcp.errors import StoreError
+from agent_mcp.store import queries
 from agent_mcp.store.faults import store_error
 from agent_mcp.store.migrate import migrate
+from agent_mcp.store.soundness import look
 
 BUSY_SECONDS = 10.0
 """How long to wait for another process that writes; its transactions take milliseconds."""
@@ -42,10 +44,13 @@ def opening(path: Path) -> Generator[Path]:
 def prepare(path: Path) -> None:
     """Bring the database up to date. The caller is `opening` it: SQLite's change to WAL waits for nobody.
 
+    A file that is refused is left as it was, to the byte.
+
     Raises:
-        StoreError: it is of a newer version, or on a disk that SQLite cannot use.
-        sqlite3.Error: it cannot be read or written.
+        StoreError: it is of a newer version, another program's, or on a disk that SQLite cannot use.
+        sqlite3.Error: it cannot be read or written, or is damaged.
     """
+    look(path)
     connection = connect_writer(path)
     try:
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -53,7 +58,9 @@ def prepare(path: Path) -> None:
             problem = f"session store {path}: SQLite cannot use its write-ahead log there"
             raise StoreError(problem, hint="put the store on a local disk")
         migrate(connection, path)
-        connection.execute("BEGIN IMMEDIATE")  # a read-only file is refused here and not at the first message
+        # A read-only file is refused here and not at the first message. Beginning a transaction would not tell.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(queries.TOUCH)
         connection.execute("ROLLBACK")
     finally:
         connection.close()

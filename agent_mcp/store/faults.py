@@ -23,6 +23,11 @@ def store_error(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     return StoreError(f"session store {path}: {error}", hint=_hint(error))
 
 
+def damaged_error(path: Path, fault: str) -> StoreError:
+    """For a file in which we ourselves have found a fault."""
+    return StoreError(f"session store {path}: {fault}", hint=_HINTS["SQLITE_CORRUPT"])
+
+
 def closed_error(path: Path) -> StoreError:
     """For a call that comes after the store was closed."""
     return StoreError(

@@ -15,6 +15,7 @@ from agent_mcp.sessions.events import (
 )
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.store.codec import decode, decode_profile, encode, encode_profile
+from agent_mcp.store.migrate import read_scripts
 from tests.support import world as world
 
 _CALL = ToolCall("call_1", "t__look", {})
@@ -30,6 +31,7 @@ _EVENTS: tuple[EventData, ...] = (
     TurnDelivered(),
 )
 
+read_scripts()
 # What reads profiles and events is built at first use, which is too often in processes this short.
 decode_profile(encode_profile(Profile()))
 for _event in _EVENTS:
