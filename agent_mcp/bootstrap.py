@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from agent_mcp.config.profiles import profile_for
 from agent_mcp.config.schema import Config
+from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.config.serving import state_keys
 from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
 from agent_mcp.downstream.hub import Hub, open_hub
@@ -26,6 +27,7 @@ from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.retention import Housekeeper
 from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
 from agent_mcp.sessions.service import SessionService
@@ -102,7 +104,10 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         )
         models = ModelCatalog(config.models, environ)
         stack.push_async_callback(models.aclose)
-        hub = await stack.enter_async_context(open_hub(config.servers, config.unavailable, environ))
+        secrets = declared_secrets(config, environ)
+        hub = await stack.enter_async_context(
+            open_hub(config.servers, config.unavailable, environ, secrets=secrets)
+        )
         logs = SessionLogs(store)
         runner = TurnRunner(store=store, logs=logs, models=models, tools=hub, clock=clock, feed=feed)
         background = await stack.enter_async_context(anyio.create_task_group())
@@ -132,6 +137,9 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             listed=_Preload(models, config.defaults.model, background).begin,
         )
         publish(server, service, AgentCards(agents, hub))
+        retention = config.retention
+        keeper = Housekeeper(store, clock, days=retention.days, sessions=retention.sessions)
+        background.start_soon(keeper.run_forever)
         yield App(config, store, hub, models, service, dispatcher, feed, server)
 
 

@@ -20,6 +20,7 @@ from agent_mcp.cli.startup import configure
 from agent_mcp.config.load import load_config
 from agent_mcp.config.paths import user_config_file
 from agent_mcp.config.schema import Config, ServerEntry, ServerSettings
+from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
 from agent_mcp.errors import ConfigError, PublicError
 from agent_mcp.models.target import shown_url
@@ -109,7 +110,9 @@ async def _check_servers(config: Config, environ: Mapping[str, str]) -> list[Fin
         reports[name] = await hub.inspect(name)
 
     async with (
-        open_hub(config.servers, config.unavailable, environ) as hub,
+        open_hub(
+            config.servers, config.unavailable, environ, secrets=declared_secrets(config, environ)
+        ) as hub,
         anyio.create_task_group() as group,
     ):
         for name in config.servers:

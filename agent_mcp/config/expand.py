@@ -1,16 +1,17 @@
-"""`${VAR}` and `${VAR:-default}` in the strings of a server entry.
+"""`${VAR}` and `${VAR:-default}` in the strings of a server entry, `${file:PATH}` and `${keyring:SERVICE/NAME}` too.
 
 `${env:VAR}`, as Cursor and VS Code write it, is the same as `${VAR}`. A default may hold references of its own. Text
 that only looks like one (`${}`, `${input:x}`, one without an end) stays as it is. Values never appear in what is
-reported: they may be secrets.
+reported: they may be secrets. What a name stands for is `names`' business; here it is looked up in a mapping.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-_OPENING = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(:-|\})")
+_OPENING = re.compile(r"\$\{((?:env:)?[A-Za-z_][A-Za-z0-9_]*|(?:file|keyring):[^{}\r\n]+?)(:-|\})")
+_FILE = re.compile(r"\$\{(file:[^{}\r\n]+?)(?=:-|\})")
 _BRACKET = re.compile(r"\$\{|\}")
 
 
@@ -21,6 +22,7 @@ class Unset:
     key: str
     """Where it is used, dotted, within the entry."""
     variable: str
+    """Its name in the mapping: `VAR`, `file:PATH`, `keyring:SERVICE/NAME`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,26 @@ def unset(value: Any, environ: Mapping[str, str], *, key: str = "") -> Iterator[
             return
 
 
+def with_whole_names(text: str, whole: Callable[[str], str]) -> str:
+    """The text with every name of a file made whole by `whole`, and not expanded."""
+    return _FILE.sub(lambda found: f"${{{whole(found[1])}", text)
+
+
+def referred(value: Any) -> Iterator[str]:
+    """The names of all references in JSON data, those in defaults left out."""
+    match value:
+        case str():
+            yield from (part.variable for part in _split(value) if isinstance(part, _Reference))
+        case list():
+            for item in cast("list[Any]", value):
+                yield from referred(item)
+        case dict():
+            for item in cast("dict[str, Any]", value).values():
+                yield from referred(item)
+        case _:
+            return
+
+
 def _expanded(text: str, environ: Mapping[str, str], missing: list[str]) -> str:
     """The text with its references replaced; variables without a value are added to `missing`."""
     parts = _split(text)
@@ -85,7 +107,9 @@ def _split(text: str) -> Iterator[str | _Reference]:
             begin = found.end()
             continue
         yield text[begin : found.start()]
-        yield _Reference(found[1], None if found[2] == "}" else text[found.end() : end - 1])
+        yield _Reference(
+            found[1].removeprefix("env:"), None if found[2] == "}" else text[found.end() : end - 1]
+        )
         begin = end
     yield text[begin:]
 

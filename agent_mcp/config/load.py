@@ -4,17 +4,19 @@ What is wrong with one server or one agent file is a `Problem` and costs only th
 is a `ConfigError` that names the file, the key, the problem and the way out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent_mcp.config.agents import read_agent_files
 from agent_mcp.config.document import check_top_level, is_host_file, read_document
+from agent_mcp.config.expand import referred, with_whole_names
 from agent_mcp.config.findings import Complaint, Findings
+from agent_mcp.config.names import FILE, Names, with_names
 from agent_mcp.config.paths import find_config, resolve, resolve_model, resolve_store
 from agent_mcp.config.references import Known, check_agent, check_model
-from agent_mcp.config.schema import AgentEntry, Config, Defaults, ModelEntry, ServerSettings
+from agent_mcp.config.schema import AgentEntry, Config, Defaults, ModelEntry, RetentionEntry, ServerSettings
 from agent_mcp.config.sections import Sections
 from agent_mcp.config.servers import Origin, read_servers
 from agent_mcp.config.serving import check_serving, hashed, missing_variables
@@ -30,7 +32,7 @@ def load_config(path: str | None, environ: Mapping[str, str]) -> Config:
         ConfigError: a named file is missing, or what it says is wrong.
     """
     file = find_config(path, environ)
-    config = _Reader(file, environ).read() if file else Config()
+    config = _Reader(file, with_names(environ, base=file.parent)).read() if file else Config()
     return _with_environment(config, environ)
 
 
@@ -52,7 +54,7 @@ class _Reader:
     """One config file on its way to a `Config`."""
 
     file: Path
-    environ: Mapping[str, str]
+    environ: Names
 
     def read(self) -> Config:
         data = read_document(self.file)
@@ -65,11 +67,13 @@ class _Reader:
         # Models with errors count: who refers to one has made no mistake.
         known = Known(servers=servers.names, models=sections.names("models"))
         agents = sections.entries("agents", AgentEntry)
+        _refuse_second_keys(models, findings)
         defaults = sections.entry("defaults", Defaults)
         if sections.has_object("mcpServers", "models"):
             _refuse_unknown_references(agents, defaults, known, findings)
         settings, store = self._settings(sections, findings), sections.text("store")
         directories = [self._path(written) for written in sections.texts("agents_dir")]
+        retention = sections.entry("retention", RetentionEntry)
         findings.raise_errors()
         agents = _merge(agents, read_agent_files(directories, known=known, findings=findings), findings)
         return Config(
@@ -83,7 +87,9 @@ class _Reader:
             defaults=self._with_whole_model(defaults),
             models={name: self._with_whole_use(entry) for name, entry in models.items()},
             store=store and resolve_store(store, base=self.file.parent, environ=self.environ),
-            server=hashed(settings, self.environ),
+            server=hashed(self._with_whole_files(settings), self.environ),
+            retention=retention,
+            secret_files=tuple(dict.fromkeys((*self.environ.files, *self._files_of(models)))),
             problems=tuple(findings.problems),
         )
 
@@ -92,7 +98,7 @@ class _Reader:
         settings = sections.entry("server", ServerSettings)
         for complaint in check_serving(settings):
             findings.refuse(complaint.under("server"))
-        for complaint in missing_variables(settings, self.environ):
+        for complaint in missing_variables(self._with_whole_files(settings), self.environ):
             findings.warn(complaint.under("server"))
         return settings
 
@@ -105,7 +111,24 @@ class _Reader:
         return agent.model_copy(update={"model": self._model(agent.model)})
 
     def _with_whole_use(self, entry: ModelEntry) -> ModelEntry:
-        return entry.model_copy(update={"use": self._model(entry.use)})
+        """Files are read when the model is first used, by then from anywhere."""
+        headers = {name: with_whole_names(value, self.environ.whole) for name, value in entry.headers.items()}
+        file = entry.api_key_file and str(self._path(entry.api_key_file))
+        return entry.model_copy(
+            update={"use": self._model(entry.use), "headers": headers, "api_key_file": file}
+        )
+
+    def _files_of(self, models: Mapping[str, ModelEntry]) -> Iterator[str]:
+        for entry in map(self._with_whole_use, models.values()):
+            names = [*referred(dict(entry.headers)), f"{FILE}{entry.api_key_file or ''}"]
+            yield from (name.removeprefix(FILE) for name in names if name.startswith(FILE) and name != FILE)
+
+    def _with_whole_files(self, settings: ServerSettings) -> ServerSettings:
+        tokens = tuple(
+            entry.model_copy(update={"token_file": entry.token_file and str(self._path(entry.token_file))})
+            for entry in settings.tokens
+        )
+        return settings.model_copy(update={"tokens": tokens})
 
     def _model(self, reference: str) -> str:
         return resolve_model(reference, base=self.file.parent, environ=self.environ)
@@ -118,6 +141,16 @@ def _refuse_unknown_references(
     for key, agent in {"defaults": defaults, **by_key}.items():
         for complaint in check_agent(agent, known):
             findings.refuse(complaint.under(key))
+
+
+def _refuse_second_keys(models: Mapping[str, ModelEntry], findings: Findings) -> None:
+    keys = ("api_key_env", "api_key_file", "api_key_keyring")
+    for name, model in models.items():
+        said = [key for key in keys if getattr(model, key) is not None]
+        if len(said) > 1:
+            findings.refuse(
+                Complaint(f"models.{name}", f"names its key twice: {', '.join(said)}", "keep one")
+            )
 
 
 def _merge(

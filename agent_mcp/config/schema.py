@@ -6,7 +6,7 @@ unknown keys are kept as warnings, since hosts put their own there.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 PositiveSeconds = Annotated[float, Field(gt=0)]
 
@@ -15,6 +15,35 @@ class Strict(BaseModel):
     """Unknown keys are errors; numbers must be numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def _to_patterns(value: object) -> object:
+    match value:
+        case True:
+            return ["*"]
+        case False:
+            return []
+        case _:
+            return value
+
+
+class LoginEntry(BaseModel):
+    """The key `oauth` of a server behind HTTP: how we log in there, where it can't all be asked of the server."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True, defer_build=True)
+
+    client_id: str | None = None
+    """As we were registered by hand; an https URL is that of a client id metadata document."""
+    client_secret: str | None = None
+    private_key: str | None = None
+    """PEM, in the place of a secret, with the grant `client_credentials` (RFC 7523)."""
+    scopes: tuple[str, ...] = ()
+    """What to ask for; empty: what the server says."""
+    grant: Literal["authorization_code", "client_credentials"] = "authorization_code"
+    issuer: str | None = None
+    """The authorization server that `client_id` belongs to: no other is told the secret."""
+    callback_port: Annotated[int, Field(gt=0, le=65535)] | None = None
+    """The port of a redirect that was registered by hand, `http://localhost:PORT/callback`."""
 
 
 class ServerEntry(BaseModel):
@@ -32,8 +61,12 @@ class ServerEntry(BaseModel):
     """None: stdio with a `command`, http with a `url`."""
     url: str | None = None
     headers: dict[str, str] = {}
+    oauth: LoginEntry | None = None
+    """How to log in there; None: as the server says."""
     allow_link_local: bool = False
     """Whether `url` may lead to a link-local or metadata address."""
+    confidential: tuple[str, ...] = ()
+    """Values that came into the entry as secrets, wherever in it they stand. Filled while it is read."""
     disabled: bool = False
     timeout: PositiveSeconds = 60
     """Seconds for one tool call."""
@@ -44,7 +77,18 @@ class ServerEntry(BaseModel):
     era: Literal["auto", "legacy", "modern"] = "auto"
     interrupted: Literal["retry", "unknown", "ask"] = "unknown"
     untrusted: bool = False
+    """What it says may come from anybody: see `sessions.taint`."""
+    outward: Annotated[tuple[str, ...] | None, BeforeValidator(_to_patterns)] = None
+    """Patterns over its own names of tools that send something out; true is all, false none, None: nothing is said."""
+    approvals: "ServerApprovals | None" = None
+    pins: Literal["ask", "warn", "off"] = "warn"
+    """What a definition of a tool that is not that of its first use leads to."""
+    instructions: bool = False
+    """Whether the server's own instructions are added to the system text."""
     sampling: bool = False
+    """Whether the server may have replies of the session's model, at the session's cost."""
+    roots: tuple[str, ...] = ()
+    """Folders and files that the server is told it may work in: absolute paths or `file://` URIs."""
     tools: tuple[str, ...] | None = None
     """Patterns over the server's own tool names; None: all."""
 
@@ -58,12 +102,19 @@ class BudgetEntry(Strict):
     tool_calls: Annotated[int, Field(ge=0)] | None = None
 
 
-class ApprovalsEntry(Strict):
-    """Patterns over uncut `server__tool` names."""
+class RulesEntry(Strict):
+    """Patterns over names of tools: in a server's entry its own, in an agent uncut `server__tool` names."""
 
     allow: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+
+
+class ApprovalsEntry(RulesEntry):
+    """An agent's rules."""
+
+    taint: Literal["ask", "off"] = "ask"
+    """Whether outward tools ask once there is content of an untrusted server in the session."""
 
 
 APPROVALS_SHAPES = ("rules", "off")
@@ -78,6 +129,11 @@ Approvals = Annotated[
     Discriminator(_approvals_shape),
 ]
 """Rules, or `"off"`. Told apart before they are checked, so that an error speaks of the one that was meant."""
+
+ServerApprovals = Annotated[
+    Annotated[RulesEntry, Tag("rules")] | Annotated[Literal["off"], Tag("off")],
+    Discriminator(_approvals_shape),
+]
 
 
 class AgentEntry(Strict):
@@ -109,6 +165,10 @@ class ModelEntry(Strict):
     base_url: str | None = None
     api_key_env: str | None = None
     """The variable that holds the key; `"NONE"`: the server needs none."""
+    api_key_file: str | None = None
+    """The file that holds it."""
+    api_key_keyring: str | None = None
+    """The entry of the system's keyring that holds it, `SERVICE/NAME`."""
     headers: dict[str, str] = {}
     max_output_tokens: Annotated[int, Field(gt=0)] | None = None
     extra: dict[str, Any] = {}
@@ -123,6 +183,9 @@ class TokenEntry(Strict):
     token: str | None = None
     token_env: str | None = None
     """The variable that holds the token."""
+    token_file: str | None = None
+    token_keyring: str | None = None
+    """The entry of the system's keyring that holds it, `SERVICE/NAME`."""
     token_sha256: str | None = None
     """64 hexadecimal digits."""
 
@@ -158,6 +221,19 @@ class HostEntry(Strict):
     max_wait_seconds: PositiveSeconds | None = None
 
 
+class WorkerSettings(Strict):
+    """Who runs turns, where the store is PostgreSQL. The same for all processes of one store."""
+
+    concurrency: Annotated[int, Field(gt=0)] = 100
+    """Turns at once in one process."""
+    connections: Annotated[int, Field(gt=0)] = 10
+    """To the database, for the log; a process that runs turns opens up to six more."""
+    heartbeat_seconds: PositiveSeconds = 3
+    stalled_seconds: PositiveSeconds = 15
+    """A process that has not been heard of for so long loses its turns to others. Several heartbeats: one whose
+    event loop is busy for a while must not count as gone."""
+
+
 class ServerSettings(Strict):
     """How we serve: the `server` key."""
 
@@ -165,7 +241,12 @@ class ServerSettings(Strict):
     """How long a call waits by default; None: by the calling host."""
     hosts: dict[str, HostEntry] = {}
     """By `clientInfo.name`, in any case; stands above `wait_seconds`."""
+    approvals: Literal["anywhere", "outside"] = "anywhere"
+    """`outside`: hosts are not asked, and their tool `approve` refuses; `agent-mcp approvals` and `chat` answer."""
+    notify: bool = True
+    """Whether a desktop notification tells of a call that waits where its host can't ask anybody."""
     max_running_turns: Annotated[int, Field(gt=0)] = 256
+    worker: WorkerSettings = WorkerSettings()
     limits: LimitsEntry = LimitsEntry()
     tokens: tuple[TokenEntry, ...] = ()
     oauth: OAuthEntry | None = None
@@ -184,6 +265,15 @@ class ServerSettings(Strict):
     """How long a connection without a request stays open."""
     connection_idle_seconds: PositiveSeconds = 600
     """How long the old era's MCP connection (`Mcp-Session-Id`) is kept without a request."""
+
+
+class RetentionEntry(Strict):
+    """When sessions are removed by themselves: the `retention` key. Never one with a turn that has not ended."""
+
+    days: Annotated[float, Field(gt=0)] | None = None
+    """Without a change; None: however long."""
+    sessions: Annotated[int, Field(gt=0)] | None = None
+    """How many stay, those changed last; None: however many."""
 
 
 class Problem(BaseModel):
@@ -221,4 +311,7 @@ class Config(BaseModel):
     models: dict[str, ModelEntry] = {}
     store: str | None = None
     server: ServerSettings = ServerSettings()
+    retention: RetentionEntry = RetentionEntry()
+    secret_files: tuple[str, ...] = ()
+    """Files that secrets were read from."""
     problems: tuple[Problem, ...] = ()

@@ -1,6 +1,8 @@
 """The values that must never be printed: keys of the environment, and what a config hands to its servers.
 
-Too much is better than too little here; only short values are left, since masking those would garble every line.
+In logs and errors too much is better than too little; only short values are left, since masking those would garble
+every line. In what a model reads (`declared_secrets`) a plain word is left too: a password `example` would take the
+word out of every result.
 """
 
 import re
@@ -9,6 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from agent_mcp.config.blot import Blot
+from agent_mcp.config.expand import expand
+from agent_mcp.config.names import FILE, KEYRING, with_names
 from agent_mcp.config.schema import Config, ModelEntry, ServerEntry
 
 _SECRET_NAME = re.compile(
@@ -20,14 +25,35 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy
 _PROVIDERS = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL")
 
 
+_PROVIDER_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
+_HARMLESS_HEADER = re.compile(
+    r"accept(-.*)?|content-.*|user-agent|origin|referer|cache-control|mcp-.*|.*-(version|beta)", re.IGNORECASE
+)
+_PLAIN_WORD = re.compile(r"[A-Za-z]{,15}|[0-9.]{,9}")
+"""What stands in ordinary texts too."""
+
+
 def secrets_of(config: Config, environ: Mapping[str, str]) -> frozenset[str]:
     """Every value to be masked in logs."""
+    names = with_names(environ)
     servers = (*config.servers.values(), *config.left_out.values())
-    models = config.models.values()
-    keys = [environ.get(model.api_key_env or "", "") for model in models]
-    addresses = [config.store or "", *(environ.get(name, "") for name in (*_PROXIES, *_PROVIDERS))]
-    of_config = (*map(_of_server, servers), *map(_of_model, models), *map(_of_address, addresses))
-    return _long_enough(_named_like_secrets(environ), keys, *of_config)
+    of_models = (_of_model(model, names) for model in config.models.values())
+    shared = [names.get(name, "") for name in config.server.state_key_env]
+    addresses = [config.store or "", *(names.get(name, "") for name in (*_PROXIES, *_PROVIDERS))]
+    of_config = (*map(_of_server, servers), *of_models, *map(_of_address, addresses))
+    return _long_enough(_named_like_secrets(names), shared, *of_config)
+
+
+def declared_secrets(config: Config, environ: Mapping[str, str]) -> frozenset[str]:
+    """Every value that the config (or a provider's own variable) says is one: out of what models and hosts read."""
+    names = with_names(environ)
+    of_servers = [secrets_of_server(server, names) for server in config.servers.values()]
+    of_all = (*config.servers.values(), *config.models.values())
+    harmless = {value for entry in of_all for value in _harmless(entry.headers)}
+    of_models = (_of_model(model, names) for model in config.models.values())
+    shared = (names.get(name, "") for name in (*_PROVIDER_KEYS, *config.server.state_key_env))
+    found = _long_enough(*of_servers, *of_models, shared, _of_address(config.store or "")) - harmless
+    return frozenset(value for value in found if not _PLAIN_WORD.fullmatch(value))
 
 
 def secrets_of_server(server: ServerEntry, environ: Mapping[str, str]) -> frozenset[str]:
@@ -42,12 +68,23 @@ def secrets_of_model(headers: Mapping[str, str], base_url: str | None) -> frozen
     return _long_enough(_header_values(headers), _of_address(base_url or ""))
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret; what lies in files and the keyring always is one."""
+    return name.startswith((FILE, KEYRING)) or bool(_SECRET_NAME.search(name))
+
+
+def name_of_key(model: ModelEntry) -> str | None:
+    """The name by which `config.names` finds a model's key; None: the provider's own variable."""
+    if model.api_key_file is not None:
+        return f"{FILE}{model.api_key_file}"
+    if model.api_key_keyring is not None:
+        return f"{KEYRING}{model.api_key_keyring}"
+    return model.api_key_env
+
+
 def blotted(text: str, secrets: Iterable[str]) -> str:
-    """The text with `***` in the place of every secret."""
-    # The longest first: of `abc` and `abcdef` the rest of the longer one would stay.
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
+    """The text with `***` in the place of every secret, in whatever form; who asks often keeps a `Blot`."""
+    return Blot(secrets)(text)
 
 
 def _long_enough(*groups: Iterable[str]) -> frozenset[str]:
@@ -55,6 +92,9 @@ def _long_enough(*groups: Iterable[str]) -> frozenset[str]:
 
 
 def _of_server(server: ServerEntry) -> Iterator[str]:
+    yield from server.confidential
+    if server.oauth is not None:
+        yield from (server.oauth.client_secret or "", server.oauth.private_key or "")
     yield from _header_values(server.headers)
     yield from _named_like_secrets(server.env)
     for value in server.env.values():
@@ -63,8 +103,9 @@ def _of_server(server: ServerEntry) -> Iterator[str]:
     yield from _of_address(server.url or "")
 
 
-def _of_model(model: ModelEntry) -> Iterator[str]:
-    yield from _header_values(model.headers)
+def _of_model(model: ModelEntry, names: Mapping[str, str]) -> Iterator[str]:
+    yield names.get(name_of_key(model) or "", "")
+    yield from _header_values(expand(dict(model.headers), names))
     yield from _of_address(model.base_url or "")
 
 
@@ -94,6 +135,13 @@ def _of_address(text: str) -> Iterator[str]:
         pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
         yield b64encode(pair.encode()).decode()
     yield from _named_like_secrets(dict(parse_qsl(parts.query)))
+
+
+def _harmless(headers: Mapping[str, str]) -> Iterator[str]:
+    """What every client says of itself."""
+    return _header_values(
+        {name: value for name, value in headers.items() if _HARMLESS_HEADER.fullmatch(name)}
+    )
 
 
 def _header_values(headers: Mapping[str, str]) -> Iterator[str]:

@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 from agent_mcp.config.chaining import config_of_child
 from agent_mcp.config.check import check, kind, unknown_keys
-from agent_mcp.config.expand import expand, unset
+from agent_mcp.config.expand import Unset, expand, referred, unset
 from agent_mcp.config.findings import Complaint, Findings
+from agent_mcp.config.names import FILE, KEYRING, with_names
 from agent_mcp.config.paths import expand_home, resolve
+from agent_mcp.config.roots import problem_with_root
 from agent_mcp.config.schema import ServerEntry
+from agent_mcp.config.secrets import is_secret_name
 
 _OF_HOSTS = {
     *(
@@ -106,13 +109,20 @@ def _read_entry(
     ours = {name: value for name, value in data.items() if name not in _OF_HOSTS}
     for complaint in unknown_keys(ServerEntry, ours, key=key):
         findings.warn(complaint)
-    if missing := [_unset_complaint(key, each.key, each.variable) for each in unset(data, origin.environ)]:
+    if missing := [_unset_complaint(key, each, origin) for each in unset(data, origin.environ)]:
         return None, missing
     expanded = _with_usual_type(expand(data, origin.environ))
     entry, complaints = check(ServerEntry, expanded, key=key, strict=False)
     if entry is None:
         return None, complaints
+    entry = entry.model_copy(update={"confidential": _confidential(data, origin)})
     return entry, [complaint.under(key) for complaint in _shape(entry)]
+
+
+def _confidential(data: Mapping[str, Any], origin: Origin) -> tuple[str, ...]:
+    """What came in as a secret, wherever in the entry it was put."""
+    names = (name for name in dict.fromkeys(referred(dict(data))) if is_secret_name(name))
+    return tuple(value for name in names if (value := origin.environ.get(name)))
 
 
 def _own_start(raw: object, origin: Origin) -> ServerEntry | None:
@@ -125,12 +135,10 @@ def _own_start(raw: object, origin: Origin) -> ServerEntry | None:
     return entry if entry and config_of_child(entry, origin.environ) is not None else None
 
 
-def _unset_complaint(server_key: str, key: str, variable: str) -> Complaint:
-    return Complaint(
-        f"{server_key}.{key}",
-        f"the environment variable {variable} is not set",
-        f"set {variable} where agent-mcp is started, or write ${{{variable}:-a default}}",
-    )
+def _unset_complaint(server_key: str, each: Unset, origin: Origin) -> Complaint:
+    name, why = each.variable, with_names(origin.environ).why_missing(each.variable)
+    what = "set it" if name.startswith((FILE, KEYRING)) else f"set {name} where agent-mcp is started"
+    return Complaint(f"{server_key}.{each.key}", why, f"{what}, or write ${{{name}:-a default}}")
 
 
 def _with_usual_type(data: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +162,11 @@ def _shape(entry: ServerEntry) -> list[Complaint]:
         ]
     if entry.url and not _is_http_address(entry.url):
         return [Complaint("url", "is not an http or https address", "write https://host/path")]
-    return []
+    return [
+        Complaint(f"roots.{index}", f"{root!r} {problem}", "write an absolute path, ~/path or a file:// URI")
+        for index, root in enumerate(entry.roots)
+        if not root.startswith("~") and (problem := problem_with_root(root))
+    ]
 
 
 def _is_http_address(url: str) -> bool:
@@ -196,4 +208,8 @@ def _with_whole_paths(entry: ServerEntry, origin: Origin) -> ServerEntry:
         update["command"] = str(expand_home(entry.command, origin.environ))
     if entry.cwd:
         update["cwd"] = str(resolve(entry.cwd, base=origin.file.parent, environ=origin.environ))
+    if entry.roots:
+        update["roots"] = tuple(
+            str(expand_home(root, origin.environ)) if root.startswith("~") else root for root in entry.roots
+        )
     return entry.model_copy(update=update)

@@ -1,6 +1,7 @@
 """The `server` key beyond its shape: who may come over HTTP. Tokens become hashes; nothing keeps them in clear.
 
-A variable that is named and not set is no error by itself: only serving over HTTP needs it, and refuses without it.
+A variable (or file, or entry of the keyring) that is named and not there is no error by itself: only serving over HTTP
+needs it, and refuses without it.
 """
 
 import hashlib
@@ -9,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from agent_mcp.config.findings import Complaint
+from agent_mcp.config.names import FILE, KEYRING
 from agent_mcp.config.schema import OAuthEntry, ServerSettings, TokenEntry
 
 TOKEN_CHARACTERS = 16
 """A shorter token could be guessed."""
 KEY_CHARACTERS = 32
+_TOKEN_KEYS = ("token", "token_env", "token_file", "token_keyring", "token_sha256")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _MAKE_ONE = 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
@@ -47,8 +50,9 @@ def check_serving(settings: ServerSettings) -> Iterator[Complaint]:
 def missing_variables(settings: ServerSettings, environ: Mapping[str, str]) -> Iterator[Complaint]:
     """A complaint for every variable that HTTP needs and that is not set, or too short to be a secret."""
     for index, entry in enumerate(settings.tokens):
-        if entry.token_env is not None and len(environ.get(entry.token_env, "")) < TOKEN_CHARACTERS:
-            yield _missing(f"tokens.{index}.token_env", entry.token_env, TOKEN_CHARACTERS)
+        key, name = _source(entry)
+        if name is not None and len(environ.get(name, "")) < TOKEN_CHARACTERS:
+            yield _missing(f"tokens.{index}.{key}", name, TOKEN_CHARACTERS)
     for name in settings.state_key_env:
         if len(environ.get(name, "")) < KEY_CHARACTERS:
             yield _missing("state_key_env", name, KEY_CHARACTERS)
@@ -66,19 +70,29 @@ def resource_url(oauth: OAuthEntry) -> str:
 
 
 def _hashed(entry: TokenEntry, environ: Mapping[str, str]) -> TokenEntry:
-    token = entry.token if entry.token_env is None else environ.get(entry.token_env)
+    _, name = _source(entry)
+    token = entry.token if name is None else environ.get(name)
     if token is None or len(token) < TOKEN_CHARACTERS:
         return entry
     return TokenEntry(name=entry.name, token_sha256=hashlib.sha256(token.encode()).hexdigest())
 
 
+def _source(entry: TokenEntry) -> tuple[str, str | None]:
+    """The key that says where the token lies, and the name by which `config.names` finds it there."""
+    if entry.token_file is not None:
+        return "token_file", f"{FILE}{entry.token_file}"
+    if entry.token_keyring is not None:
+        return "token_keyring", f"{KEYRING}{entry.token_keyring}"
+    return "token_env", entry.token_env
+
+
 def _about_token(entry: TokenEntry) -> Iterator[Complaint]:
     if not _NAME.fullmatch(entry.name):
         yield Complaint("name", "must be 1 to 64 letters, digits, `.`, `_` or `-`")
-    said = [name for name in ("token", "token_env", "token_sha256") if getattr(entry, name) is not None]
+    said = [name for name in _TOKEN_KEYS if getattr(entry, name) is not None]
     if len(said) != 1:
         problem = f"says the token twice: {', '.join(said)}" if said else "says nothing of the token"
-        yield Complaint("", problem, "give one of token, token_env, token_sha256")
+        yield Complaint("", problem, f"give one of {', '.join(_TOKEN_KEYS)}")
     elif entry.token_sha256 is not None and not _SHA256.fullmatch(entry.token_sha256):
         yield Complaint("token_sha256", "must be 64 hexadecimal digits", "sha256sum prints them")
     elif entry.token is not None and len(entry.token) < TOKEN_CHARACTERS:
@@ -95,8 +109,9 @@ def _about_oauth(oauth: OAuthEntry) -> Iterator[Complaint]:
         yield Complaint("resource_url", problem, "write the URL that clients connect to, https://…/mcp")
 
 
-def _missing(key: str, variable: str, characters: int) -> Complaint:
-    problem = f"the variable {variable} is not set, or shorter than {characters} characters"
+def _missing(key: str, name: str, characters: int) -> Complaint:
+    what = name if name.startswith((FILE, KEYRING)) else f"the variable {name}"
+    problem = f"{what} is not set, or shorter than {characters} characters"
     return Complaint(key, problem, _MAKE_ONE)
 
 

@@ -16,6 +16,7 @@ import httpx2
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from agent_mcp.config.blot import Hide
 from agent_mcp.config.linklocal import LinkLocalError, is_link_local, refuse_link_local
 from agent_mcp.downstream.faults import HTTP_STATUS, LOST, NOT_SENT, SESSION_GONE, UnavailableError, reason_of
 from agent_mcp.downstream.streams import StreamsWire
@@ -27,18 +28,19 @@ _SSE_READ_SECONDS = 24 * 3600.0
 """An SSE stream is silent while nobody calls; our own timeouts bound each call."""
 _MAX_SSE_EVENT_BYTES = 64 * 1024 * 1024
 _SHOWN_BODY_CHARACTERS = 200
+_MOST_BODY_CHARACTERS = 64 * 1024
 _SESSION_HEADER = "mcp-session-id"
 
 
 @asynccontextmanager
 async def open_http(
-    url: str, headers: Mapping[str, str], *, allow_link_local: bool = False
+    url: str, headers: Mapping[str, str], *, hide: Hide = str, allow_link_local: bool = False
 ) -> AsyncGenerator[StreamsWire]:
-    """A connection by streamable HTTP, of either era."""
+    """A connection by streamable HTTP, of either era. `hide` takes secrets out of what a refusal says."""
     timeout = httpx2.Timeout(_CONNECT_SECONDS, read=None)
     async with (
         PlainSpokenClient(
-            headers=dict(headers), timeout=timeout, allow_link_local=allow_link_local
+            headers=dict(headers), timeout=timeout, hide=hide, allow_link_local=allow_link_local
         ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=_MAX_SSE_EVENT_BYTES) as (
             read,
@@ -50,7 +52,7 @@ async def open_http(
 
 @asynccontextmanager
 async def open_sse(
-    url: str, headers: Mapping[str, str], *, allow_link_local: bool = False
+    url: str, headers: Mapping[str, str], *, hide: Hide = str, allow_link_local: bool = False
 ) -> AsyncGenerator[StreamsWire]:
     """A connection by the HTTP+SSE transport of protocol 2024-11-05."""
 
@@ -70,7 +72,7 @@ async def open_sse(
         raise UnavailableError(str(error)) from error
     except httpx2.HTTPStatusError as error:
         # Its own words hold the whole URL, and that may hold a key.
-        raise UnavailableError(_status_text(error.response)) from error
+        raise UnavailableError(hide(_status_text(error.response))) from error
 
 
 class GuardedClient(httpx2.AsyncClient):
@@ -97,6 +99,10 @@ class GuardedClient(httpx2.AsyncClient):
 class PlainSpokenClient(GuardedClient):
     """An HTTP client that turns what befalls a JSON-RPC request into a JSON-RPC error."""
 
+    def __init__(self, *, hide: Hide = str, **options: Any) -> None:
+        super().__init__(**options)
+        self._hide = hide
+
     async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
         """Send; a JSON-RPC request always gets an answer, everything else goes its usual way."""
         message = _message_of(request)
@@ -112,7 +118,7 @@ class PlainSpokenClient(GuardedClient):
             return _error_response(request, message, LOST, reason_of(error))
         if response.status_code < HTTPStatus.BAD_REQUEST or "id" not in message:
             return response
-        return await _plain_answer(request, message, response)
+        return await _plain_answer(request, message, response, self._hide)
 
 
 def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
@@ -127,7 +133,7 @@ def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
 
 
 async def _plain_answer(
-    request: httpx2.Request, message: dict[str, Any], response: httpx2.Response
+    request: httpx2.Request, message: dict[str, Any], response: httpx2.Response, hide: Hide
 ) -> httpx2.Response:
     """An HTTP error as a JSON-RPC error: the server's own if it sent one."""
     body = (await response.aread()).decode("utf-8", "replace")
@@ -136,10 +142,8 @@ async def _plain_answer(
     if _is_rpc_error(body):
         return response
     text = _status_text(response)
-    shown = " ".join(body.split())
-    if len(shown) > _SHOWN_BODY_CHARACTERS:
-        # Whole words: of a secret that was cut through, the rest would no longer be known for one.
-        shown = shown[:_SHOWN_BODY_CHARACTERS].rpartition(" ")[0]
+    # Hidden before it is cut: of a secret that was cut through, the rest would no longer be known for one.
+    shown = " ".join(hide(body[:_MOST_BODY_CHARACTERS]).split())[:_SHOWN_BODY_CHARACTERS]
     text += f": {shown}" if shown else ""
     return _error_response(request, message, HTTP_STATUS, text, data=response.status_code)
 

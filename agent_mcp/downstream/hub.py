@@ -14,14 +14,17 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
+from agent_mcp.config.blot import Blot
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.config.secrets import secrets_of_server
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.faults import UnavailableError
+from agent_mcp.downstream.invisible import without_invisible
 from agent_mcp.downstream.listing import Listing
 from agent_mcp.downstream.live import Server
-from agent_mcp.downstream.targets import to_target
+from agent_mcp.downstream.targets import Discretion, to_target
 from agent_mcp.downstream.toolbox import Memory, ServerToolbox, Toolset
+from agent_mcp.sessions.offers import Offer
 from agent_mcp.sessions.policy import allowed_by
 from agent_mcp.sessions.ports import ServerStatus, ToolScope
 
@@ -64,9 +67,10 @@ class Hub:
         *,
         tasks: TaskGroup,
         idle_seconds: float = IDLE_SECONDS,
+        secrets: frozenset[str] = frozenset(),
     ) -> None:
         """`unavailable`: servers of the config that can't be used, with the reason. `environ`: our own environment."""
-        self._servers = {name: _to_server(name, entry, environ) for name, entry in servers.items()}
+        self._servers = {name: _to_server(name, entry, environ, secrets) for name, entry in servers.items()}
         self._unavailable = dict(unavailable)
         self._tasks = tasks
         self._idle_seconds = idle_seconds
@@ -91,7 +95,13 @@ class Hub:
         down = {name: failed[name] for name in names if name in failed}
         toolset = self._toolset(scope, [listings[name] for name in names if name in listings])
         return ServerToolbox(
-            scope, toolset, connections=connections, down=down, memory=self._memory, forgetful=_is_forgetful
+            scope,
+            toolset,
+            connections=connections,
+            down=down,
+            memory=self._memory,
+            forgetful=_is_forgetful,
+            offers=[_offer(connections[name], listings[name]) for name in names if name in listings],
         )
 
     def status(self, servers: Sequence[str]) -> Sequence[ServerStatus]:
@@ -185,10 +195,11 @@ async def open_hub(
     environ: Mapping[str, str],
     *,
     idle_seconds: float = IDLE_SECONDS,
+    secrets: frozenset[str] = frozenset(),
 ) -> AsyncGenerator[Hub]:
     """A hub with nothing connected yet; on the way out all is closed within a second and a half."""
     async with anyio.create_task_group() as tasks:
-        hub = Hub(servers, unavailable, environ, tasks=tasks, idle_seconds=idle_seconds)
+        hub = Hub(servers, unavailable, environ, tasks=tasks, idle_seconds=idle_seconds, secrets=secrets)
         try:
             yield hub
         finally:
@@ -209,9 +220,17 @@ async def _reach(
     listings[name] = await connection.current_listing(live)
 
 
-def _to_server(name: str, entry: ServerEntry, environ: Mapping[str, str]) -> Server:
-    target = to_target(entry, environ)
-    return Server(name, entry, target, target.era, secrets=secrets_of_server(entry, environ))
+def _offer(connection: Connection, listing: Listing) -> Offer:
+    server, live = connection.server, connection.live
+    said = live.channel.instructions if live is not None and server.entry.instructions else ""
+    instructions = without_invisible(server.without_secrets(said))
+    return Offer(server.name, listing.digests, listing.notices, instructions)
+
+
+def _to_server(name: str, entry: ServerEntry, environ: Mapping[str, str], secrets: frozenset[str]) -> Server:
+    hide = Blot(secrets | secrets_of_server(entry, environ))
+    target = to_target(entry, environ, Discretion(hide, Blot(secrets)))
+    return Server(name, entry, target, target.era, hide=hide)
 
 
 def _is_forgetful(connection: Connection) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from agent_mcp.config.blot import Hide
 from agent_mcp.config.schema import ServerEntry
-from agent_mcp.config.secrets import blotted
 from agent_mcp.downstream.handshake import Channel, Era
 from agent_mcp.downstream.listing import Listing
 from agent_mcp.downstream.targets import Target
@@ -30,12 +30,12 @@ class Server:
     listing: Listing | None = None
     """The last one, so that an unchanged tool list stays the same object over reconnections."""
     generations: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
-    secrets: frozenset[str] = frozenset()
-    """What it was told in confidence."""
+    hide: Hide = str
+    """Takes out what it was told in confidence."""
 
     def without_secrets(self, text: str) -> str:
         """What the server said of itself, without what we told it in confidence: it goes to the model and the log."""
-        return blotted(text, self.secrets)
+        return self.hide(text)
 
 
 class Live:

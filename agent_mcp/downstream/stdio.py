@@ -18,6 +18,7 @@ from typing import Any, cast
 import anyio
 from anyio.abc import Process
 
+from agent_mcp.config.blot import Hide
 from agent_mcp.downstream.faults import ConnectionLostError
 from agent_mcp.downstream.wire import Deliver, JsonObject
 
@@ -36,6 +37,8 @@ _SLOW_POLL_SECONDS = 0.25
 _STDERR_LINES = 50
 _SHOWN_LINES = 5
 _LINE_CHARACTERS = 500
+_LINE_BYTES = 64 * 1024
+"""What is looked at of a line; a secret that begins within what is shown ends within this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class Launch:
     argv: Sequence[str]
     env: Mapping[str, str]
     cwd: str | None = None
+    hide: Hide = str
+    """Takes the secrets out of what the server writes to stderr; before anything is cut, for of a secret that was cut
+    through the rest would no longer be known for one."""
 
 
 class StdioWire:
@@ -53,8 +59,9 @@ class StdioWire:
     is_process = True
     takes_headers = False
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, hide: Hide = str) -> None:
         self.pid = process.pid
+        self._hide = hide
         self._process = process
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._stderr_done = anyio.Event()
@@ -113,15 +120,19 @@ class StdioWire:
             for message in _messages_in(line):
                 deliver(message)
             if not line.lstrip().startswith((b"{", b"[")):
-                _log.debug("not a message on stdout of process %d: %r", self.pid, line[:_LINE_CHARACTERS])
+                _log.debug("not a message on stdout of process %d: %r", self.pid, self._shown(line))
 
     async def keep_stderr(self) -> None:
         """Read stderr to its end, keeping the last lines, so that the child never blocks on it."""
         async for line in _lines(self._process.stderr):
-            if text := line[:_LINE_CHARACTERS].decode("utf-8", "replace").strip():
+            if text := self._shown(line):
                 self._stderr.append(text)
                 _log.debug("stderr of process %d: %s", self.pid, text)
         self._stderr_done.set()
+
+    def _shown(self, line: bytes) -> str:
+        text = self._hide(line[:_LINE_BYTES].decode("utf-8", "replace"))
+        return text[:_LINE_CHARACTERS].strip()
 
     async def stop(self) -> None:
         """End the process and its whole group: stdin closed, then SIGTERM, then SIGKILL; takes 1.2 s at most."""
@@ -142,7 +153,7 @@ async def open_stdio(launch: Launch) -> AsyncGenerator[StdioWire]:
     Raises:
         OSError: it can't be started.
     """
-    wire = StdioWire(await _start(launch))
+    wire = StdioWire(await _start(launch), launch.hide)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wire.keep_stderr)
         try:

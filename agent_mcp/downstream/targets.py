@@ -3,10 +3,13 @@
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from agent_mcp.config.blot import NOTHING, Blot, Hide
 from agent_mcp.config.schema import ServerEntry
+from agent_mcp.downstream.blotting import BlottedWire
 from agent_mcp.downstream.commands import locate, this_machine, with_folder_first
 from agent_mcp.downstream.environment import child_environment
 from agent_mcp.downstream.faults import UnavailableError
@@ -33,18 +36,31 @@ class Target(Protocol):
         ...
 
 
-def to_target(entry: ServerEntry, environ: Mapping[str, str]) -> Target:
+@dataclass(frozen=True, slots=True)
+class Discretion:
+    """What must not come back from a server."""
+
+    hide: Hide = str
+    """For what it says beside the protocol: its stderr, its refusals."""
+    blot: Blot = NOTHING
+    """For its messages, which a model reads: a plain word stays there."""
+
+
+def to_target(
+    entry: ServerEntry, environ: Mapping[str, str], discretion: Discretion = Discretion()
+) -> Target:
     """The target of a config entry; `environ` is our own environment."""
     if entry.url is not None and entry.type != "stdio":
-        return _UrlTarget(entry)
-    return _StdioTarget(entry, environ)
+        return _UrlTarget(entry, discretion)
+    return _StdioTarget(entry, environ, discretion)
 
 
 class _UrlTarget:
     is_process = False
 
-    def __init__(self, entry: ServerEntry) -> None:
+    def __init__(self, entry: ServerEntry, discretion: Discretion) -> None:
         self._entry = entry
+        self._discretion = discretion
         # The older transport was gone before the newer era came: probing for it would only cost time.
         self.era: Era = "legacy" if entry.type == "sse" else entry.era
 
@@ -55,15 +71,19 @@ class _UrlTarget:
 
         opener = open_sse if self._entry.type == "sse" else open_http
         entry = self._entry
-        async with opener(entry.url or "", entry.headers, allow_link_local=entry.allow_link_local) as wire:
-            yield wire
+        discretion, allowed = self._discretion, entry.allow_link_local
+        async with opener(
+            entry.url or "", entry.headers, hide=discretion.hide, allow_link_local=allowed
+        ) as wire:
+            yield BlottedWire(wire, discretion.blot)
 
 
 class _StdioTarget:
     is_process = True
 
-    def __init__(self, entry: ServerEntry, environ: Mapping[str, str]) -> None:
+    def __init__(self, entry: ServerEntry, environ: Mapping[str, str], discretion: Discretion) -> None:
         self._entry = entry
+        self._discretion = discretion
         self._environ = environ
         self.era: Era = entry.era
 
@@ -74,10 +94,10 @@ class _StdioTarget:
             from agent_mcp.downstream.streams import open_windows_stdio
 
             async with open_windows_stdio(launch) as wire:
-                yield wire
+                yield BlottedWire(wire, self._discretion.blot)
         else:
             async with open_stdio(launch) as wire:
-                yield wire
+                yield BlottedWire(wire, self._discretion.blot)
 
     async def _launch(self) -> Launch:
         entry = self._entry
@@ -89,7 +109,7 @@ class _StdioTarget:
         folder = _working_directory(entry.cwd)
         found = await locate(this_machine(sys.platform), entry.command, env=env, cwd=str(folder))
         env = with_folder_first(env, found.path, platform=sys.platform)
-        return Launch(found.argv(entry.args), env, str(folder))
+        return Launch(found.argv(entry.args), env, str(folder), self._discretion.hide)
 
 
 def _working_directory(cwd: str | None) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent_mcp.agent.ports import Model
+from agent_mcp.config.names import with_names
 from agent_mcp.config.schema import ModelEntry
 from agent_mcp.models.loading import AdapterLoader, LazyModel
 from agent_mcp.models.prices import PriceList, PricingModel
@@ -32,7 +33,7 @@ class ModelCatalog:
         read_timeout_seconds: float = 600.0,
     ) -> None:
         self._models = models
-        self._environ = environ
+        self._environ = with_names(environ)
         self._retry = retry or RetryPolicy()
         self._loader = AdapterLoader(read_timeout_seconds=read_timeout_seconds)
         self._prices = PriceList()

@@ -7,8 +7,10 @@ from difflib import get_close_matches
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
+from agent_mcp.config.expand import expand, unset
+from agent_mcp.config.names import FILE, KEYRING, with_names
 from agent_mcp.config.schema import ModelEntry
-from agent_mcp.config.secrets import blotted, secrets_of_model
+from agent_mcp.config.secrets import blotted, name_of_key, secrets_of_model
 from agent_mcp.errors import MissingApiKeyError, UnsupportedProviderError
 
 ApiProvider = Literal["anthropic", "openai", "openai-chat"]
@@ -129,22 +131,37 @@ def resolve_target(reference: str, models: Mapping[str, ModelEntry], environ: Ma
         model=model,
         api_key="",
         base_url=base_url,
-        headers=entry.headers,
+        headers=_headers(entry, reference, environ),
         max_output_tokens=entry.max_output_tokens,
         extra=entry.extra,
     )
     return _with_key(target, entry, reference=reference, environ=environ)
 
 
+def _headers(entry: ModelEntry, reference: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    headers = dict(entry.headers)
+    for missing in unset(headers, environ):
+        raise MissingApiKeyError(
+            f"models.{reference}.headers.{missing.key}: {with_names(environ).why_missing(missing.variable)}",
+            hint=f"set it, or write ${{{missing.variable}:-a default}}",
+        )
+    return expand(headers, environ)
+
+
 def _with_key(target: Target, entry: ModelEntry, *, reference: str, environ: Mapping[str, str]) -> Target:
-    variable = entry.api_key_env or _KEY_VARIABLES[target.provider]
+    variable = name_of_key(entry) or _KEY_VARIABLES[target.provider]
     if entry.api_key_env == "NONE":
         return replace(target, api_key=_NO_KEY)
     if key := environ.get(variable, "").strip():
         _check_key(key, variable)
         return replace(target, api_key=key, key_variable=variable)
-    if target.provider == "openai-chat" and not target.is_openai_itself and entry.api_key_env is None:
+    if target.provider == "openai-chat" and not target.is_openai_itself and name_of_key(entry) is None:
         return replace(target, api_key=_NO_KEY)
+    if variable not in environ and variable.startswith((FILE, KEYRING)):
+        raise MissingApiKeyError(
+            f"{reference} needs a key, and {with_names(environ).why_missing(variable)}",
+            hint=f"put it there, or mend the key's place in models.{reference}",
+        )
     raise MissingApiKeyError(
         f"{reference} needs a key, and {variable} is not set",
         hint=f"set {variable} in the environment of agent-mcp (in a host's config: the `env` of its entry)",

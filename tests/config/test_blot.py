@@ -1,0 +1,62 @@
+"""A secret is taken out of a text in every form that a program may have given it."""
+
+import json
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_mcp.config.blot import NOTHING, Blot
+
+SECRET = 'p?a&s"s>w\\örd~42'
+BLOT = Blot([SECRET])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        repr({"k": SECRET}),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        b64encode(SECRET.encode()).decode(),
+        urlsafe_b64encode(SECRET.encode()).decode(),
+        SECRET.encode().hex(),
+        SECRET.encode().hex().upper(),
+    ],
+)
+def test_every_usual_form_is_blotted(form: str) -> None:
+    blotted = BLOT(f"before {form} after")
+    assert form not in blotted
+    assert blotted.startswith("before ")
+    assert blotted.endswith(" after")
+    assert "***" in blotted
+
+
+@given(before=st.binary(max_size=40), after=st.binary(max_size=40))
+def test_base64_that_holds_it_anywhere_no_longer_does(before: bytes, after: bytes) -> None:
+    encoded = b64encode(before + SECRET.encode() + after).decode()
+    assert "***" in BLOT(encoded)
+    data = BLOT.data(encoded)
+    assert len(data) == len(encoded)
+    assert SECRET.encode() not in b64decode(data)
+
+
+def test_a_secret_of_several_lines_is_known_by_each_of_them() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\nSecondLineOfTheKey12\n-----END KEY-----"
+    assert Blot([key])("line 7: SecondLineOfTheKey12") == "line 7: ***"
+    assert Blot([key])("-----BEGIN KEY-----") == "-----BEGIN KEY-----"
+
+
+def test_the_longer_of_two_secrets_goes_first() -> None:
+    assert Blot(["secret", "secret-and-more"])("a secret-and-more b") == "a *** b"
+
+
+def test_json_is_blotted_in_keys_and_values_and_nothing_else_is_touched() -> None:
+    value = {"a": [1, None, True, f"x {SECRET}"], SECRET: {"b": 2.5}}
+    assert BLOT.json(value) == {"a": [1, None, True, "x ***"], "***": {"b": 2.5}}
+    assert NOTHING("as it is") == "as it is"
