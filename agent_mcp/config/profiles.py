@@ -1,9 +1,11 @@
 """The profile that a session gets from the config: an agent over `defaults`. Pure; opens nothing."""
 
-from agent_mcp.config.schema import AgentEntry, ApprovalsEntry, BudgetEntry, Config
+from collections.abc import Sequence
+
+from agent_mcp.config.schema import AgentEntry, ApprovalsEntry, BudgetEntry, Config, ServerEntry
 from agent_mcp.config.spelling import nearest
 from agent_mcp.errors import AgentNotFoundError
-from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile
+from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile, ServerTrust
 
 _DEFAULT_AGENT = "default"
 _MAX_STEPS = 25
@@ -34,6 +36,7 @@ def profile_for(config: Config, agent_name: str | None) -> Profile:
         budget=_budget(agent.budget or BudgetEntry(), defaults.budget or BudgetEntry()),
         approvals=_approvals(agent, defaults),
         interrupted={name: config.servers[name].interrupted for name in servers if name in config.servers},
+        trust=_trust(config, servers),
     )
 
 
@@ -65,19 +68,46 @@ def _budget(agent: BudgetEntry, defaults: BudgetEntry) -> Budget:
     )
 
 
+def _trust(config: Config, servers: Sequence[str]) -> dict[str, ServerTrust]:
+    """What the servers' entries say of trust, where they say anything."""
+    said = {name: _trust_in(config.servers[name]) for name in servers if name in config.servers}
+    return {name: trust for name, trust in said.items() if trust != ServerTrust()}
+
+
+def _trust_in(entry: ServerEntry) -> ServerTrust:
+    match entry.approvals:
+        case None:
+            rules = ApprovalRules()
+        case "off":
+            rules = ApprovalRules(off=True)
+        case said:
+            rules = ApprovalRules(allow=said.allow, ask=said.ask, deny=said.deny)
+    return ServerTrust(
+        approvals=rules,
+        untrusted=entry.untrusted,
+        outward=entry.outward,
+        pins=entry.pins,
+        instructions=entry.instructions,
+    )
+
+
 def _approvals(agent: AgentEntry, defaults: AgentEntry) -> ApprovalRules:
     """Each list is the agent's if it has that list; `"off"` leaves only the denials of `defaults`."""
     default = defaults.approvals if isinstance(defaults.approvals, ApprovalsEntry) else ApprovalsEntry()
     match agent.approvals:
         case None:
             off = defaults.approvals == "off"
-            return ApprovalRules(allow=default.allow, ask=default.ask, deny=default.deny, off=off)
+            taint = default.taint == "ask"
+            return ApprovalRules(
+                allow=default.allow, ask=default.ask, deny=default.deny, off=off, taint=taint
+            )
         case "off":
-            return ApprovalRules(deny=default.deny, off=True)
+            return ApprovalRules(deny=default.deny, off=True, taint=default.taint == "ask")
         case own:
             said = own.model_fields_set
             return ApprovalRules(
                 allow=own.allow if "allow" in said else default.allow,
                 ask=own.ask if "ask" in said else default.ask,
                 deny=own.deny if "deny" in said else default.deny,
+                taint=(own.taint if "taint" in said else default.taint) == "ask",
             )

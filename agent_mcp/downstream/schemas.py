@@ -4,7 +4,7 @@ A provider refuses the whole request for one broken schema among hundreds, so a 
 This checks the form of the JSON Schema keywords that providers check; it is no validator of arguments.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 _MAX_DEPTH = 64
@@ -31,6 +31,22 @@ def problem_with(schema: object) -> str | None:
     if root.get("type") != "object":
         return 'inputSchema has no "type": "object" at its top level'
     return next(_problems(root, "inputSchema", 0), None)
+
+
+def is_deeper_than(levels: int, value: object) -> bool:
+    """Whether lists and objects stand in each other more levels deep than that."""
+    row: list[object] = [value]
+    for _ in range(levels + 1):
+        row = [child for node in row for child in _children(node)]
+        if not row:
+            return False
+    return True
+
+
+def _children(node: object) -> Iterable[object]:
+    if isinstance(node, dict):
+        return cast("dict[str, object]", node).values()
+    return cast("list[object]", node) if isinstance(node, list) else ()
 
 
 def _problems(schema: object, place: str, depth: int) -> Iterator[str]:
