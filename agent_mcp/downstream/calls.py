@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import anyio
 from mcp.shared.inbound import mcp_param_headers
 
 from agent_mcp.agent.events import Emit, ToolProgress
@@ -18,6 +19,7 @@ from agent_mcp.agent.messages import ResultCode, ToolCall, ToolResult
 from agent_mcp.agent.tools import Tool
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.content import to_result
+from agent_mcp.downstream.desk import CallDesk
 from agent_mcp.downstream.faults import (
     LOST,
     NOT_SENT,
@@ -33,7 +35,7 @@ from agent_mcp.downstream.wire import JsonObject
 
 _log = logging.getLogger(__name__)
 
-_MAX_INPUT_ROUNDS = 5
+_MAX_INPUT_ROUNDS = 10
 _SHOWN_DATA_CHARACTERS = 1000
 _CONNECTION_CLOSED = -32000
 _MAY_HAVE_HAPPENED = "what it was to do may have happened all the same"
@@ -51,6 +53,8 @@ class Order:
     emit: Emit
     on_live: Callable[[Live], None]
     """Told which connection the call goes over."""
+    desk: CallDesk
+    """Answers what the server asks on the way."""
 
     @property
     def server(self) -> str:
@@ -66,8 +70,8 @@ async def run_call(order: Order) -> ToolResult:
     except (DownstreamError, TimeoutError) as error:
         code, message = _explained(error, order)
         message = order.connection.server.without_secrets(message)
-        return ToolResult.failure(order.call, code, message, duration_ms=_since(started))
-    return to_result(order.call, answer, duration_ms=_since(started))
+        return ToolResult.failure(order.call, code, message, duration_ms=_took(order, started))
+    return to_result(order.call, answer, duration_ms=_took(order, started))
 
 
 async def _answer(order: Order) -> JsonObject:
@@ -96,13 +100,15 @@ async def _ask_over(live: Live, order: Order) -> JsonObject:
 
 
 async def _ask(live: Live, order: Order) -> JsonObject:
-    """Ask, declining what the server wants to know on the way (2026-07-28, `input_required`)."""
+    """Ask, answering what the server wants to know on the way (2026-07-28, `input_required`)."""
     answer = await _request(live, order, {})
-    for _ in range(_MAX_INPUT_ROUNDS):
-        if answer.get("resultType") != "input_required":
-            return answer
-        answer = await _request(live, order, _declined(answer))
-    raise RpcError(0, "the server keeps asking for input, which can't be given here")
+    rounds = 0
+    while answer.get("resultType") == "input_required":
+        if rounds == _MAX_INPUT_ROUNDS:
+            raise RpcError(0, f"the server keeps asking for input, after {rounds} rounds of it")
+        rounds += 1
+        answer = await _request(live, order, await _answered(answer, order.desk))
+    return answer
 
 
 async def _request(live: Live, order: Order, more: JsonObject) -> JsonObject:
@@ -114,30 +120,44 @@ async def _request(live: Live, order: Order, more: JsonObject) -> JsonObject:
         {"name": name, "arguments": arguments, "_meta": dict(order.meta), **more},
         timeout_seconds=order.connection.server.entry.timeout,
         on_progress=_progress_of(order),
+        responder=order.desk,
         headers=mcp_param_headers(header_map, arguments) if header_map else None,
     )
 
 
-def _declined(answer: JsonObject) -> JsonObject:
-    """The same call again with a no to each question; its state goes back as it came.
+async def _answered(answer: JsonObject, desk: CallDesk) -> JsonObject:
+    """What the same call takes with it the next time: an answer to each question; its state goes back as it came.
 
     Raises:
-        RpcError: it wants something that has no polite no.
+        RpcError: one of the questions has no answer, and no polite no.
     """
     requests = answer.get("inputRequests")
     asked = cast("dict[str, Any]", requests) if isinstance(requests, dict) else {}
-    more: JsonObject = {"inputResponses": {key: _no_to(request) for key, request in asked.items()}}
+    responses: JsonObject = {}
+    refusals: list[RpcError] = []
+
+    async def respond(key: str, request: Any) -> None:
+        try:
+            responses[key] = await _response(request, desk)
+        except RpcError as error:
+            refusals.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for key, request in asked.items():
+            tasks.start_soon(respond, key, request)
+    if refusals:
+        raise refusals[0]
+    more: JsonObject = {"inputResponses": responses}
     if isinstance(answer.get("requestState"), str):
         more["requestState"] = answer["requestState"]
     return more
 
 
-def _no_to(request: object) -> JsonObject:
+async def _response(request: Any, desk: CallDesk) -> JsonObject:
     match request:
-        case {"method": "elicitation/create"}:
-            return {"action": "decline"}
-        case {"method": "roots/list"}:
-            return {"roots": []}
+        case {"method": str(method), **more}:
+            params = more.get("params")
+            return await desk.respond(method, cast("JsonObject", params) if isinstance(params, dict) else {})
         case _:
             raise RpcError(0, f"the server asks for something that can't be given here: {_shown(request)}")
 
@@ -205,5 +225,6 @@ def _shown(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)[:_SHOWN_DATA_CHARACTERS]
 
 
-def _since(started: float) -> int:
-    return round((time.perf_counter() - started) * 1000)
+def _took(order: Order, started: float) -> int:
+    """Milliseconds, without those that a person was waited for."""
+    return round((time.perf_counter() - started - order.desk.waiting.held_seconds) * 1000)

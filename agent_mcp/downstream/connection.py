@@ -11,6 +11,7 @@ from typing import Literal
 
 import anyio
 
+from agent_mcp.downstream.desk import ROOTS, capabilities_for, roots_of
 from agent_mcp.downstream.faults import (
     ConnectionLostError,
     DownstreamError,
@@ -151,7 +152,11 @@ class Connection:
         settled: bool | None = None
         with anyio.CancelScope(deadline=deadline) as scope:
             self._connecting = scope
-            async with self.server.target.open() as wire, open_peer(wire, self._notice) as peer:
+            fixed = {ROOTS: roots_of(self.server.entry)}
+            async with (
+                self.server.target.open() as wire,
+                open_peer(wire, self._notice, fixed=fixed) as peer,
+            ):
                 scope.deadline = float("inf")
                 settled = await self._talk(wire, peer, era, deadline)
                 # Leaving may be cut short; what the talk came to stands.
@@ -182,7 +187,7 @@ class Connection:
 
     async def _greet(self, peer: Peer, era: Era) -> Live:
         server = self.server
-        channel = await negotiate(peer, era)
+        channel = await negotiate(peer, era, capabilities_for(server.entry))
         listing = await fetch_listing(
             channel, server=server.name, patterns=server.entry.tools, known=server.listing
         )

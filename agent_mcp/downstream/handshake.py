@@ -6,7 +6,8 @@ which the envelope of the newer dialect is taken.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import anyio
@@ -31,10 +32,13 @@ from mcp_types.version import (
 
 from agent_mcp import version
 from agent_mcp.downstream.faults import NOT_SENT, ConnectionLostError, RpcError, UnavailableError
+from agent_mcp.downstream.inbound import Responder
 from agent_mcp.downstream.peer import OnProgress, Peer
 from agent_mcp.downstream.wire import JsonObject
 
 Era = Literal["auto", "legacy", "modern"]
+
+NO_OFFERS: Mapping[str, Any] = MappingProxyType({})
 
 _PROBE_SECONDS = 2.0
 """How long `server/discover` goes unanswered before `initialize` is sent after it.
@@ -51,6 +55,10 @@ class Channel:
     era: Literal["legacy", "modern"]
     protocol_version: str
     capabilities: Mapping[str, Any]
+    offers: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What we declare that we can do for the server."""
+    instructions: str = ""
+    """What the server says for whoever uses its tools."""
 
     async def request(
         self,
@@ -59,16 +67,18 @@ class Channel:
         *,
         timeout_seconds: float | None = None,
         on_progress: OnProgress | None = None,
+        responder: Responder | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> JsonObject:
         """As `Peer.request`, in this dialect. `params` is ours to complete; `headers` come on top of the dialect's."""
         if self.era == "modern":
-            _add_envelope(params, self.protocol_version)
+            _add_envelope(params, self.protocol_version, self.offers)
         return await self.peer.request(
             method,
             params,
             timeout_seconds=timeout_seconds,
             on_progress=on_progress,
+            responder=responder,
             headers=self._headers(method, params, headers) if self.peer.wire.takes_headers else None,
         )
 
@@ -87,8 +97,8 @@ class Channel:
         return headers | dict(more or {})
 
 
-async def negotiate(peer: Peer, era: Era) -> Channel:
-    """Agree on a dialect.
+async def negotiate(peer: Peer, era: Era, offers: Mapping[str, Any] = NO_OFFERS) -> Channel:
+    """Agree on a dialect; `offers` are the capabilities that we declare.
 
     Raises:
         RpcError: the server refused.
@@ -97,26 +107,29 @@ async def negotiate(peer: Peer, era: Era) -> Channel:
     """
     match era:
         case "legacy":
-            return await _initialize(peer)
+            return await _initialize(peer, offers)
         case "modern":
-            return await _discover(peer)
+            return await _discover(peer, offers)
         case "auto":
-            return await _negotiate_either(peer)
+            return await _negotiate_either(peer, offers)
 
 
 class _Try:
     """One way to agree, running beside another."""
 
-    def __init__(self, way: Callable[[Peer], Awaitable[Channel]]) -> None:
+    def __init__(
+        self, way: Callable[[Peer, Mapping[str, Any]], Awaitable[Channel]], offers: Mapping[str, Any]
+    ) -> None:
         self.channel: Channel | None = None
         self.error: RpcError | UnavailableError | ConnectionLostError | None = None
         self.done = anyio.Event()
         self._way = way
+        self._offers = offers
 
     async def run(self, peer: Peer, settled: anyio.Event, *, decides: bool) -> None:
         """Try; `settled` is set by success, and by failure too if this one `decides`."""
         try:
-            self.channel = await self._way(peer)
+            self.channel = await self._way(peer, self._offers)
         except (RpcError, UnavailableError, ConnectionLostError) as error:
             self.error = error
         self.done.set()
@@ -124,9 +137,9 @@ class _Try:
             settled.set()
 
 
-async def _negotiate_either(peer: Peer) -> Channel:
+async def _negotiate_either(peer: Peer, offers: Mapping[str, Any]) -> Channel:
     """Probe for the newer dialect; what does not answer it in time, or not well, is asked in the older one."""
-    probe, hello = _Try(_discover), _Try(_initialize)
+    probe, hello = _Try(_discover, offers), _Try(_initialize, offers)
     settled = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: probe.run(peer, settled, decides=False))
@@ -147,9 +160,9 @@ def _is_final(error: Exception | None) -> bool:
     return isinstance(error, ConnectionLostError) or (isinstance(error, RpcError) and error.code == NOT_SENT)
 
 
-async def _discover(peer: Peer) -> Channel:
+async def _discover(peer: Peer, offers: Mapping[str, Any]) -> Channel:
     try:
-        answer = await _ask_for_versions(peer, LATEST_MODERN_VERSION)
+        answer = await _ask_for_versions(peer, LATEST_MODERN_VERSION, offers)
     except RpcError as error:
         # A server may refuse a version and name those it takes, ours among them: then it is asked once more.
         again = (
@@ -157,17 +170,17 @@ async def _discover(peer: Peer) -> Channel:
         )
         if not again:
             raise
-        answer = await _ask_for_versions(peer, again[-1])
+        answer = await _ask_for_versions(peer, again[-1], offers)
     versions = _versions(answer, "supportedVersions")
     mutual = _mutual(versions)
     if not mutual:
         raise UnavailableError(f"it speaks none of our protocol versions, but {versions}")
-    return Channel(peer, "modern", mutual[-1], _capabilities(answer))
+    return Channel(peer, "modern", mutual[-1], _capabilities(answer), offers, _instructions(answer))
 
 
-async def _ask_for_versions(peer: Peer, protocol_version: str) -> JsonObject:
+async def _ask_for_versions(peer: Peer, protocol_version: str, offers: Mapping[str, Any]) -> JsonObject:
     params: JsonObject = {}
-    _add_envelope(params, protocol_version)
+    _add_envelope(params, protocol_version, offers)
     headers = {MCP_PROTOCOL_VERSION_HEADER: protocol_version, MCP_METHOD_HEADER: "server/discover"}
     return await peer.request("server/discover", params, headers=headers, cancellable=False)
 
@@ -182,22 +195,31 @@ def _mutual(versions: list[Any]) -> list[str]:
     return [known for known in MODERN_PROTOCOL_VERSIONS if known in versions]
 
 
-async def _initialize(peer: Peer) -> Channel:
-    params = {"protocolVersion": LATEST_HANDSHAKE_VERSION, "capabilities": {}, "clientInfo": _client_info()}
+async def _initialize(peer: Peer, offers: Mapping[str, Any]) -> Channel:
+    params = {
+        "protocolVersion": LATEST_HANDSHAKE_VERSION,
+        "capabilities": dict(offers),
+        "clientInfo": _client_info(),
+    }
     answer = await peer.request("initialize", params, cancellable=False)
     chosen = answer.get("protocolVersion")
     if not isinstance(chosen, str) or chosen not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise UnavailableError(f"it speaks protocol version {chosen!r}, which we do not")
     await peer.notify("notifications/initialized", headers={MCP_PROTOCOL_VERSION_HEADER: chosen})
-    return Channel(peer, "legacy", chosen, _capabilities(answer))
+    return Channel(peer, "legacy", chosen, _capabilities(answer), offers, _instructions(answer))
 
 
-def _add_envelope(params: JsonObject, protocol_version: str) -> None:
+def _instructions(answer: JsonObject) -> str:
+    said = answer.get("instructions")
+    return said if isinstance(said, str) else ""
+
+
+def _add_envelope(params: JsonObject, protocol_version: str, offers: Mapping[str, Any]) -> None:
     """What each request of the newer dialect carries, there being no handshake."""
     meta: JsonObject = params.setdefault("_meta", {})
     meta[PROTOCOL_VERSION_META_KEY] = protocol_version
     meta[CLIENT_INFO_META_KEY] = _client_info()
-    meta[CLIENT_CAPABILITIES_META_KEY] = {}
+    meta[CLIENT_CAPABILITIES_META_KEY] = dict(offers)
 
 
 def _client_info() -> JsonObject:

@@ -7,13 +7,15 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
 
 from agent_mcp.downstream.faults import ConnectionLostError, DownstreamError, RpcError
+from agent_mcp.downstream.inbound import Errand, Inbound, Responder
 from agent_mcp.downstream.wire import JsonObject, Wire
+from agent_mcp.sessions.patience import Patience
 
 _log = logging.getLogger(__name__)
 
@@ -48,13 +50,17 @@ class _Waiter:
 class Peer:
     """One server at the other end of a wire. Open it by `open_peer`."""
 
-    def __init__(self, wire: Wire, on_notice: OnNotice) -> None:
+    def __init__(
+        self, wire: Wire, on_notice: OnNotice, *, fixed: Mapping[str, JsonObject] | None = None
+    ) -> None:
+        """`fixed`: by method what the server is answered whoever it asks for."""
         self.wire = wire
         self.closed = anyio.Event()
         """Set as soon as the other side is gone."""
         self._on_notice = on_notice
         self._ids = itertools.count(1)
         self._waiters: dict[int, _Waiter] = {}
+        self._inbound = Inbound(self._send_answer, fixed)
         self._tasks: TaskGroup | None = None
 
     async def run(self, tasks: TaskGroup) -> None:
@@ -75,11 +81,13 @@ class Peer:
         timeout_seconds: float | None = None,
         headers: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        responder: Responder | None = None,
         cancellable: bool = True,
     ) -> JsonObject:
         """Ask, and wait for the answer. Being cancelled or out of time tells the server to stop, if `cancellable`.
 
-        With `on_progress` the request carries a progress token, for which `params["_meta"]` must exist.
+        The time stands still while `responder` works on what the server asks meanwhile. With `on_progress` the request
+        carries a progress token, for which `params["_meta"]` must exist.
 
         Raises:
             RpcError: the server answered with an error.
@@ -92,13 +100,17 @@ class Peer:
         if on_progress is not None:
             params["_meta"]["progressToken"] = number
         waiter = self._waiters[number] = _Waiter(on_progress)
+        patience = Patience(timeout_seconds)
+        if responder is not None:
+            self._inbound.begin(number, Errand(responder, patience))
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         try:
-            with anyio.move_on_after(timeout_seconds):
+            with patience.running():
                 await self.wire.send(message, headers)
                 await waiter.answered.wait()
         finally:
             del self._waiters[number]
+            self._inbound.end(number, answered=waiter.answered.is_set())
             if cancellable and not waiter.answered.is_set():
                 await self._tell_cancelled(number)
         if not waiter.answered.is_set():
@@ -124,20 +136,23 @@ class Peer:
         with anyio.move_on_after(_CANCEL_NOTICE_SECONDS, shield=True):
             await self.notify("notifications/cancelled", {"requestId": number, "reason": "no longer needed"})
 
-    def _deliver(self, message: JsonObject) -> None:
+    def _deliver(self, message: JsonObject, stream: int | None = None, /) -> None:
         method = message.get("method")
         if not isinstance(method, str):
             self._settle(message)
         elif "id" in message:
-            self._answer(message["id"], method)
+            self._answer(message, stream)
         elif method == "notifications/progress":
             self._progress(message.get("params"))
+        elif method == "notifications/cancelled":
+            self._inbound.withdraw(message.get("params"))
         else:
             self._on_notice(method)
 
     def _settle(self, message: JsonObject) -> None:
         waiter = self._waiter_of(message.get("id"))
         if waiter is None:
+            self._inbound.answered_late(_as_number(message.get("id")) or 0)
             return
         result, error = message.get("result"), message.get("error")
         if isinstance(result, dict):
@@ -150,10 +165,8 @@ class Peer:
             )
 
     def _waiter_of(self, number: object) -> _Waiter | None:
-        # Some servers send the number back as a string.
-        if isinstance(number, str) and number.isdecimal():
-            number = int(number)
-        return self._waiters.get(number) if isinstance(number, int) else None
+        known = _as_number(number)
+        return None if known is None else self._waiters.get(known)
 
     def _progress(self, params: object) -> None:
         if not isinstance(params, dict):
@@ -166,15 +179,22 @@ class Peer:
         known = float(total) if isinstance(total, int | float) else None
         waiter.on_progress(float(progress), known, text if isinstance(text, str) else "")
 
-    def _answer(self, number: Any, method: str) -> None:
+    def _answer(self, message: JsonObject, stream: int | None) -> None:
         if self._tasks is not None:
-            self._tasks.start_soon(self._send_answer, {"jsonrpc": "2.0", "id": number, **answer_to(method)})
+            self._tasks.start_soon(self._inbound.respond, message, stream)
 
     async def _send_answer(self, message: JsonObject) -> None:
         try:
             await self.wire.send(message)
         except ConnectionLostError:
             _log.debug("answer not sent: the connection is gone")
+
+
+def _as_number(number: object) -> int | None:
+    # Some servers send the number back as a string.
+    if isinstance(number, str) and number.isdecimal():
+        return int(number)
+    return number if isinstance(number, int) else None
 
 
 def _rpc_error(error: JsonObject) -> RpcError:
@@ -187,23 +207,12 @@ def _rpc_error(error: JsonObject) -> RpcError:
     )
 
 
-def answer_to(method: str) -> JsonObject:
-    """What we answer to a request of a server: we are there, have no roots, decline to ask, and refuse the rest."""
-    match method:
-        case "ping":
-            return {"result": {}}
-        case "roots/list":
-            return {"result": {"roots": []}}
-        case "elicitation/create":
-            return {"result": {"action": "decline"}}
-        case _:
-            return {"error": {"code": METHOD_NOT_FOUND, "message": f"this client does not support {method}"}}
-
-
 @asynccontextmanager
-async def open_peer(wire: Wire, on_notice: OnNotice) -> AsyncGenerator[Peer]:
-    """A peer that listens for as long as the context is open."""
-    peer = Peer(wire, on_notice)
+async def open_peer(
+    wire: Wire, on_notice: OnNotice, *, fixed: Mapping[str, JsonObject] | None = None
+) -> AsyncGenerator[Peer]:
+    """A peer that listens for as long as the context is open; `fixed` as for `Peer`."""
+    peer = Peer(wire, on_notice, fixed=fixed)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(peer.run, tasks)
         try:

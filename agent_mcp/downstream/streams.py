@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar
 from typing import TextIO
 
 import anyio
@@ -19,6 +20,8 @@ from agent_mcp.downstream.wire import Deliver, JsonObject
 _log = logging.getLogger(__name__)
 
 _SHOWN_STDERR_BYTES = 2000
+_REQUEST: ContextVar[int | None] = ContextVar("_REQUEST", default=None)
+"""The id of the request that is being sent."""
 
 
 class StreamsWire:
@@ -43,14 +46,27 @@ class StreamsWire:
         try:
             async for item in self._read:
                 if isinstance(item, SessionMessage):
-                    deliver(_to_json(item.message))
+                    deliver(_to_json(item.message), self._stream_of_last())
                 else:
                     _log.debug("not a message: %s", item)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             return
 
+    def _stream_of_last(self) -> int | None:
+        # The SDK carries a request's context with its POST, and from there to all that comes back on it.
+        context: Context | None = getattr(self._read, "last_context", None)
+        return context.get(_REQUEST) if context is not None else None
+
     async def send(self, message: JsonObject, headers: Mapping[str, str] | None = None) -> None:
         """Hand one message to the transport."""
+        is_request = "id" in message and "method" in message
+        token = _REQUEST.set(message["id"] if is_request else None)
+        try:
+            await self._send(message, headers)
+        finally:
+            _REQUEST.reset(token)
+
+    async def _send(self, message: JsonObject, headers: Mapping[str, str] | None) -> None:
         metadata = ClientMessageMetadata(headers=dict(headers)) if headers and self.takes_headers else None
         try:
             await self._write.send(SessionMessage(_from_json(message), metadata))

@@ -3,11 +3,18 @@
 The SDK's pydantic models are left out on purpose: they refuse what we tolerate, and cost six times the work.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 JsonObject = dict[str, Any]
-Deliver = Callable[[JsonObject], None]
+
+
+class Deliver(Protocol):
+    """Takes each message as it comes."""
+
+    def __call__(self, message: JsonObject, stream: int | None = None, /) -> None:
+        """`stream`: the id of our request on whose own stream it came, where there are such streams and it did."""
+        ...
 
 
 class Wire(Protocol):

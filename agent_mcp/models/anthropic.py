@@ -37,6 +37,7 @@ from agent_mcp.models.rendering import (
     join_object,
     note_of,
     object_schema,
+    output_limit,
     quote,
     to_json,
 )
@@ -123,9 +124,10 @@ class AnthropicModel:
 
     def _body(self, request: ModelRequest) -> bytes:
         target = self._target
+        most = target.max_output_tokens or _MAX_OUTPUT_TOKENS
         fields: dict[str, bytes] = {
             "model": encode(quote(target.model)),
-            "max_tokens": b"%d" % (target.max_output_tokens or _MAX_OUTPUT_TOKENS),
+            "max_tokens": b"%d" % output_limit(most, request.max_output_tokens),
             "stream": b"true",
             # Caches up to the last block, wherever that is, without a mark inside the messages.
             "cache_control": b'{"type":"ephemeral"}',
@@ -176,7 +178,8 @@ def _render(message: Message, asked: Reply | None) -> bytes:
     """Of a reply the whole content array, of anything else its blocks without brackets."""
     match message:
         case UserMessage():
-            return encode(f'{{"type":"text","text":{quote(_not_blank(message.text))}}}')
+            media = [_render_content(part, is_error=False) for part in message.media]
+            return encode(",".join([*media, _text_block(_not_blank(message.text))]))
         case ToolResults():
             ids = call_ids(asked, _WIRE)
             return encode(",".join(_render_result(result, ids) for result in message.results))

@@ -32,6 +32,7 @@ from agent_mcp.models.rendering import (
     join_object,
     note_of,
     object_schema,
+    output_limit,
     quote,
     result_text,
     to_json,
@@ -79,10 +80,10 @@ class OpenAiChatModel:
             "stream": b"true",
             "stream_options": b'{"include_usage":true}',
         }
-        if target.max_output_tokens is not None:
+        if (limit := output_limit(target.max_output_tokens, request.max_output_tokens)) is not None:
             # OpenAI's reasoning models refuse the old name; many compatible servers don't know the new one.
             name = "max_completion_tokens" if target.is_openai_itself else "max_tokens"
-            fields[name] = b"%d" % target.max_output_tokens
+            fields[name] = b"%d" % limit
         if request.tools:
             fields["tools"] = self._tools.of(request.tools)
             if request.tool_choice == "none":
@@ -104,12 +105,20 @@ def _render(message: Message, asked: Reply | None) -> bytes:
     """The message's messages, without brackets; never none."""
     match message:
         case UserMessage():
-            return encode(f'{{"role":"user","content":{quote(message.text)}}}')
+            return encode(f'{{"role":"user","content":{_user_content(message)}}}')
         case ToolResults():
             return encode(_render_results(message, call_ids(asked, _WIRE)))
         case Reply():
             own = message.blocks and message.wire == _WIRE
             return encode(message.blocks[1:-1] if own else _render_reply(message))
+
+
+def _user_content(message: UserMessage) -> str:
+    if not message.media:
+        return quote(message.text)
+    notes = [note_of(media) for media in message.media if not _is_image(media)]
+    text: dict[str, Any] = {"type": "text", "text": "\n".join([message.text, *notes])}
+    return to_json([text, *(_image_part(media) for media in message.media if _is_image(media))])
 
 
 def _render_reply(reply: Reply) -> str:
@@ -148,9 +157,12 @@ def _media_note(media: Media) -> str:
 
 def _image_parts(result: ToolResult) -> list[dict[str, Any]]:
     images = [part for part in result.content if isinstance(part, Media) and _is_image(part)]
-    urls = [f"data:{image.mime_type};base64,{image.data}" for image in images]
-    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    parts = [_image_part(image) for image in images]
     return [{"type": "text", "text": "From the tool results above:"}, *parts] if parts else []
+
+
+def _image_part(image: Media) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": f"data:{image.mime_type};base64,{image.data}"}}
 
 
 def _is_image(media: Media) -> bool:

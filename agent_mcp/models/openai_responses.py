@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_mcp.agent.events import Emit
-from agent_mcp.agent.messages import Message, Reply, Text, Thinking, ToolResult, ToolResults, UserMessage
+from agent_mcp.agent.messages import (
+    Media,
+    Message,
+    Reply,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolResults,
+    UserMessage,
+)
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.agent.tools import Tool
 from agent_mcp.models.openai_client import OpenAiClient, open_client
@@ -22,6 +31,7 @@ from agent_mcp.models.rendering import (
     join_object,
     note_of,
     object_schema,
+    output_limit,
     quote,
     result_text,
     to_json,
@@ -71,8 +81,8 @@ class OpenAiResponsesModel:
         }
         if request.session_id:
             fields["prompt_cache_key"] = encode(quote(request.session_id))
-        if target.max_output_tokens is not None:
-            fields["max_output_tokens"] = b"%d" % target.max_output_tokens
+        if (limit := output_limit(target.max_output_tokens, request.max_output_tokens)) is not None:
+            fields["max_output_tokens"] = b"%d" % limit
         if request.system:
             fields["instructions"] = encode(quote(request.system))
         if request.tools:
@@ -94,7 +104,7 @@ def _render(message: Message, asked: Reply | None) -> bytes:
     """The message's items, without brackets; never none."""
     match message:
         case UserMessage():
-            return encode(f'{{"role":"user","content":{quote(message.text)}}}')
+            return encode(f'{{"role":"user","content":{_user_content(message)}}}')
         case ToolResults():
             ids = call_ids(asked, _WIRE)
             return encode(",".join(_render_result(result, ids) for result in message.results))
@@ -102,6 +112,13 @@ def _render(message: Message, asked: Reply | None) -> bytes:
             if message.blocks and message.wire == _WIRE:
                 return encode(message.blocks[1:-1])
             return encode(",".join(_render_reply(message)))
+
+
+def _user_content(message: UserMessage) -> str:
+    if not message.media:
+        return quote(message.text)
+    text = {"type": "input_text", "text": message.text}
+    return to_json([text, *(_media_part(media) for media in message.media)])
 
 
 def _render_reply(reply: Reply) -> list[str]:
@@ -139,15 +156,18 @@ def _render_output(result: ToolResult) -> str:
     for part in result.content:
         if isinstance(part, Text):
             parts.append({"type": "input_text", "text": result_text(part.text, result)})
-            continue
-        url = f"data:{part.mime_type};base64,{part.data}"
-        if part.mime_type.startswith("image/"):
-            parts.append({"type": "input_image", "image_url": url})
-        elif part.mime_type == _PDF:
-            parts.append({"type": "input_file", "filename": "result.pdf", "file_data": url})
         else:
-            parts.append({"type": "input_text", "text": note_of(part)})
+            parts.append(_media_part(part))
     return to_json(parts)
+
+
+def _media_part(media: Media) -> dict[str, Any]:
+    url = f"data:{media.mime_type};base64,{media.data}"
+    if media.mime_type.startswith("image/"):
+        return {"type": "input_image", "image_url": url}
+    if media.mime_type == _PDF:
+        return {"type": "input_file", "filename": "result.pdf", "file_data": url}
+    return {"type": "input_text", "text": note_of(media)}
 
 
 def _render_tool(tool: Tool) -> dict[str, Any]:

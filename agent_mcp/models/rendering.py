@@ -110,6 +110,11 @@ def object_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "type": "object", "properties": kept.get("properties") or {}}
 
 
+def output_limit(own: int | None, asked: int | None) -> int | None:
+    """How many tokens of output a request allows: the smaller of the configured and the asked number."""
+    return min((limit for limit in (own, asked) if limit is not None), default=None)
+
+
 def note_of(media: Media) -> str:
     """What a model reads in place of media that its wire does not take."""
     kilobytes = max(1, len(media.data) * 3 // 4 // 1000)

@@ -29,6 +29,7 @@ from agent_mcp.server.presence import is_gone
 from agent_mcp.server.principals import principal_of
 from agent_mcp.server.progress import Report
 from agent_mcp.server.publish import CACHE_HINTS
+from agent_mcp.server.relaying import channel_for
 from agent_mcp.server.tasks import EXTENSION, SOON, takes_tasks
 from agent_mcp.server.tools import Caller, PublishedTools
 from agent_mcp.server.updates import open_tasks
@@ -122,6 +123,7 @@ def _caller(ctx: Context, params: CallToolRequestParams, settings: ServerSetting
         wait=SOON if in_task else host_wait(name, settings),
         report=_report(ctx),
         asker=None if in_task else asker_for(ctx),
+        channel=None if in_task else channel_for(ctx),
         retry=retry_of(params),
         is_gone=partial(is_gone, ctx),
     )

@@ -23,6 +23,8 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from agent_mcp.server.relaying import given_by_retry
+from agent_mcp.sessions.events import InputGiven
 from agent_mcp.sessions.log import CallState
 
 Decision = Literal["allow", "deny"]
@@ -39,7 +41,10 @@ class Retry:
     """What a retried call of the newer era brings back."""
 
     session_id: str
-    answers: Answers
+    answers: Answers | None
+    """None: it had not asked about calls."""
+    inputs: Sequence[InputGiven] = ()
+    """What came of the questions of servers."""
 
 
 class Asker(Protocol):
@@ -117,8 +122,10 @@ def retry_of(params: CallToolRequestParams) -> Retry | None:
         return None
     state = cast("dict[str, Any]", json.loads(params.request_state))
     result = params.input_responses.get(_KEY)
-    answers: Answers = decided(result, state["calls"]) if isinstance(result, ElicitResult) else {}
-    return Retry(state["session_id"], answers)
+    answers: Answers | None = {} if state["calls"] else None
+    if isinstance(result, ElicitResult):
+        answers = decided(result, state["calls"])
+    return Retry(state["session_id"], answers, given_by_retry(state, params.input_responses))
 
 
 def form_of(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
@@ -140,7 +147,7 @@ def form_of(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
 
 
 def _described(number: int, call: CallState) -> str:
-    arguments = json.dumps(call.call.arguments, ensure_ascii=False, indent=2)
+    arguments = json.dumps(call.shown.arguments, ensure_ascii=False, indent=2)
     return f"{number}. {call.tool_name} on server {call.server}\n{arguments}"
 
 

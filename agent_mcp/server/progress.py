@@ -72,6 +72,8 @@ def line_of(state: SessionState) -> str:
     if turn is None or not turn.steps:
         return "waiting for the model"
     step = turn.steps[-1]
+    if turn.inputs:
+        return f"step {step.number}: server {turn.inputs[0].asked.server} asks the user"
     names = [call.call.name for call in step.calls if call.result is None]
     if not names:
         return f"step {step.number} done, waiting for the model"

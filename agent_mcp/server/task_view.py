@@ -14,7 +14,9 @@ from mcp_types import ElicitRequest
 
 from agent_mcp.server.asking import form_of
 from agent_mcp.server.progress import line_of
+from agent_mcp.server.relaying import NO_MODES, Modes, request_of
 from agent_mcp.server.results import timestamp, turn_result
+from agent_mcp.sessions.events import InputAsked
 from agent_mcp.sessions.log import CallState, SessionState, TurnState
 from agent_mcp.sessions.reports import TurnReport, report_turn
 
@@ -65,11 +67,19 @@ class TaskView:
     turn: TurnState
     can_ask: bool
     """Whether the host can put questions to a person (it declares elicitation)."""
+    modes: Modes = NO_MODES
+    """Which questions of servers it can put."""
 
     @property
     def questions(self) -> Mapping[str, CallState]:
         """The calls that wait for a decision, by keys that no other question of the task ever has."""
         return {_key(call): call for call in self.turn.waiting}
+
+    @property
+    def inputs(self) -> Mapping[str, InputAsked]:
+        """What servers ask and this host can show, by id."""
+        waiting = [one.asked for one in self.turn.inputs]
+        return {asked.input_id: asked for asked in waiting if self.modes.take(asked)}
 
     @property
     def status(self) -> TaskStatus:
@@ -116,11 +126,12 @@ class TaskView:
     def _requests(self) -> Json:
         """The questions as requests to the host; those that it can't show are left to the tool `approve`."""
         forms = {key: form_of([call]) for key, call in self.questions.items()} if self.can_ask else {}
-        return {
+        approvals = {
             key: _dump(ElicitRequest(method="elicitation/create", params=form))
             for key, form in forms.items()
             if form is not None
         }
+        return approvals | {key: _dump(request_of(asked)) for key, asked in self.inputs.items()}
 
 
 def _key(call: CallState) -> str:

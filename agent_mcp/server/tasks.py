@@ -32,7 +32,9 @@ from agent_mcp.errors import InvalidArgumentError, PublicError, SessionNotFoundE
 from agent_mcp.server.asking import Decision, asker_for, decided
 from agent_mcp.server.hosts import HostWait
 from agent_mcp.server.presence import is_gone
+from agent_mcp.server.relaying import given_of, modes_of
 from agent_mcp.server.task_view import TaskId, TaskView, answered, parse_task_id
+from agent_mcp.sessions.events import InputShown
 from agent_mcp.sessions.service import SessionService
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -124,6 +126,9 @@ class Tasks:
             if key in params.input_responses:
                 result = _answer(key, params.input_responses[key])
                 decisions |= decided(result, [call.call.id])
+        for input_id in view.inputs.keys() & params.input_responses.keys():
+            given = given_of(input_id, _answer(input_id, params.input_responses[input_id]))
+            await self._service_for(ctx).answer_input(view.id.session_id, given)
         for call_id, decision in decisions.items():
             await self._decide(ctx, view.id.session_id, call_id, decision)
         return {}
@@ -163,11 +168,15 @@ class Tasks:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         if named.turn > len(state.turns) or named.part > answered(state.turns[named.turn - 1]):
             raise _unknown(task_id)
-        return TaskView(named, state, state.turns[named.turn - 1], can_ask=asker_for(ctx) is not None)
+        can_ask = asker_for(ctx) is not None
+        return TaskView(named, state, state.turns[named.turn - 1], can_ask=can_ask, modes=modes_of(ctx))
 
     async def delivered(self, ctx: Context, view: TaskView) -> None:
-        """The task goes to a caller who is still there; if its turn is over, that caller knows the end of it now."""
-        await self._service_for(ctx).delivered(view.report)
+        """The task goes to a caller who is still there: who sees its questions, or knows the end of its turn."""
+        service = self._service_for(ctx)
+        for input_id in view.inputs:
+            await service.answer_input(view.id.session_id, InputShown(input_id))
+        await service.delivered(view.report)
 
     def growth(self, ctx: Context, view: TaskView) -> AbstractAsyncContextManager[AsyncIterator[object]]:
         """What the log of the task's session grows by from now on."""

@@ -16,10 +16,10 @@ from agent_mcp.server import results
 from agent_mcp.server.asking import Answers, Asker, Retry
 from agent_mcp.server.hosts import HostWait
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
+from agent_mcp.server.relaying import InputChannel, Relay, relaying
 from agent_mcp.sessions.live import LiveFeed
-from agent_mcp.sessions.log import SessionStatus
+from agent_mcp.sessions.log import SessionState, SessionStatus
 from agent_mcp.sessions.ports import Clock
-from agent_mcp.sessions.profile import Budget
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.service import SessionService, Watcher
 from agent_mcp.sessions.start import StartRequest, new_session_id
@@ -41,6 +41,8 @@ class Caller:
     """Sends progress; None if the host did not ask for any."""
     asker: Asker | None = None
     """Puts waiting approvals to the host's user; None if the host can't."""
+    channel: InputChannel | None = None
+    """How servers' questions are put to the host's user; None: not by this call."""
     retry: Retry | None = None
     """What the call brings back of the one that it retries."""
     is_gone: Callable[[], bool] = lambda: False
@@ -100,7 +102,7 @@ class PublishedTools:
             servers=None if start.servers is None else tuple(start.servers),
             tools=None if start.tools is None else tuple(start.tools),
             max_steps=start.max_steps,
-            budget=None if start.budget is None else Budget(**start.budget.model_dump()),
+            budget=None if start.budget is None else start.budget.budget,
         )
         session_id = start.session_id
         if session_id is None:
@@ -183,23 +185,37 @@ class PublishedTools:
     ) -> Result:
         wait_seconds = caller.wait.applied(asked_seconds)
         until = self._clock.monotonic() + wait_seconds
-        if caller.report is None:
-            report = await self._asked(await work(wait_seconds, None), caller, until, None)
-        else:
-            reporter = ProgressReporter(caller.report, clock=self._clock)
-            async with reporting(reporter, self._feed, session_id):
-                waited = await work(wait_seconds, reporter.watch)
-                report = await self._asked(waited, caller, until, reporter.watch)
+        if caller.retry is not None and caller.retry.session_id == session_id:
+            for given in caller.retry.inputs:
+                await self._service.answer_input(session_id, given)
+        # A call that does not wait does not ask either.
+        channel = caller.channel if wait_seconds > 0 else None
+        async with relaying(channel, service=self._service, clock=self._clock) as relay:
+            if caller.report is None:
+                waited = await work(wait_seconds, relay.watch)
+                report = await self._asked(waited, caller, until=until, relay=relay, watcher=relay.watch)
+            else:
+                reporter = ProgressReporter(caller.report, clock=self._clock)
+
+                def watch(state: SessionState) -> bool:
+                    reporter.watch(state)
+                    return relay.watch(state)
+
+                async with reporting(reporter, self._feed, session_id):
+                    waited = await work(wait_seconds, watch)
+                    report = await self._asked(waited, caller, until=until, relay=relay, watcher=watch)
         if isinstance(report, InputRequiredResult):
             return report
         waits = results.Waits(wait_seconds, asked_seconds, caller.wait.cap_seconds)
         return await self._delivered(report, caller, waits)
 
     async def _asked(
-        self, report: TurnReport, caller: Caller, until: float, watcher: Watcher | None
+        self, report: TurnReport, caller: Caller, *, until: float, relay: Relay, watcher: Watcher
     ) -> TurnReport | InputRequiredResult:
         """Put what waits to the host's user, and wait on with the answers, until the time of the call is up."""
         answers = caller.retry.answers if caller.retry is not None else None
+        if (required := await relay.required(report.session_id, report.inputs)) is not None:
+            return required
         while report.status == "needs_approval" and caller.asker is not None:
             left = until - self._clock.monotonic()
             if answers is None and left > 0:
@@ -209,6 +225,8 @@ class PublishedTools:
             if not answers:
                 break
             report = await self._answered(report.session_id, answers, until, watcher)
+            if (required := await relay.required(report.session_id, report.inputs)) is not None:
+                return required
             answers = None
         return report
 

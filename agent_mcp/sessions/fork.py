@@ -11,6 +11,7 @@ from agent_mcp.sessions.events import (
     EventData,
     ModelReplied,
     NoteAdded,
+    Sampled,
     ToolFinished,
     ToolsFixed,
     TurnDelivered,
@@ -81,6 +82,9 @@ class _Copy:
             case ModelReplied(step=step):
                 return self._reply(event.data) if step <= self._last.number else None
             case ToolFinished(call_id=call_id):
+                new_id = self._call_ids.get(call_id)
+                return replace(event.data, call_id=new_id) if new_id else None
+            case Sampled(call_id=call_id):
                 new_id = self._call_ids.get(call_id)
                 return replace(event.data, call_id=new_id) if new_id else None
             case TurnEnded() | TurnDelivered():

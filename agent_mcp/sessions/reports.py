@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent_mcp.agent.messages import StopReason, Usage
+from agent_mcp.agent.spending import Spent
+from agent_mcp.sessions.inputs import InputState
 from agent_mcp.sessions.log import CallState, SessionState, SessionStatus, StepState, TurnState
 from agent_mcp.sessions.ports import ServerStatus, SessionRecord
 
@@ -38,8 +40,14 @@ class TurnReport:
     problem: Problem | None = None
     resent: bool = False
     forked_from: str | None = None
+    inputs: Sequence[InputState] = ()
+    """What servers ask a person now."""
     decision: str | None = None
     """For `approve`: the decision that counts, which is the first one."""
+    spent: Spent = field(default_factory=Spent)
+    """The turn's figures, those of agents that it called included."""
+    after_limit: str = ""
+    """What makes sense now that a budget has ended the turn."""
 
 
 def report_turn(state: SessionState, *, turn: TurnState | None, reported_to: int = -1) -> TurnReport:
@@ -49,6 +57,7 @@ def report_turn(state: SessionState, *, turn: TurnState | None, reported_to: int
     steps = _shown(turn, reported_to)
     replied = turn.steps if turn.ended or turn.resting else [step for step in turn.steps if step.finished]
     newest = state.turn is turn
+    limit = [turn.ended.limit] if turn.ended and turn.ended.limit else []
     return TurnReport(
         session_id=state.id,
         status=state.status,
@@ -60,8 +69,11 @@ def report_turn(state: SessionState, *, turn: TurnState | None, reported_to: int
         usage=turn.usage,
         approvals=turn.waiting,
         queued_messages=state.queued_messages if newest else 0,
-        warnings=state.warnings,
+        warnings=[*limit, *state.warnings],
+        spent=state.tally.of_turn(turn.number),
+        after_limit=turn.ended.next if turn.ended else "",
         problem=_problem(turn),
+        inputs=turn.inputs,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from agent_mcp.agent.messages import Media, Message, Reply, Text, ToolResult, UserMessage
+from agent_mcp.sessions.inputs import InputState
 from agent_mcp.sessions.log import CallState, SessionState, StepState
 
 Detail = Literal["steps", "full"]
@@ -16,6 +17,8 @@ Entry = dict[str, Any]
 
 CHUNK_CHARACTERS = 6_000
 """The longest text in one entry of a transcript, as JSON, where a character may take six."""
+SHOWN_QUESTIONS = 3
+"""So many of the questions of a call's server are shown, the last ones."""
 CALLS_IN_ENTRY = 8
 """So many of a step's calls stand in one entry; further ones go on in entries of the type `continued`."""
 LINE_CHARACTERS = 160
@@ -91,10 +94,10 @@ def _split(head: Entry, key: str, text: str) -> Iterator[Entry]:
 def call_view(call: CallState, *, whole: bool) -> Entry:
     """A tool call as results and transcripts show it; `arguments` whole, or cut to a line of JSON."""
     server, _, tool = call.call.name.partition("__")
-    arguments: Any = call.call.arguments
-    if arguments is None:
-        arguments = call.call.raw_arguments
+    shown = call.shown
+    arguments: Any = shown.raw_arguments if shown.arguments is None else shown.arguments
     line = json.dumps(arguments, ensure_ascii=False)
+    asked = [_question_view(one) for one in call.inputs[-SHOWN_QUESTIONS:]]
     return {
         "id": call.call.id,
         "name": call.call.name,
@@ -103,6 +106,17 @@ def call_view(call: CallState, *, whole: bool) -> Entry:
         "arguments": arguments if whole else cut(line, LINE_CHARACTERS),
         "status": call.status,
         "duration_ms": call.result.duration_ms if call.result else None,
+        **({"questions": asked} if asked else {}),
+    }
+
+
+def _question_view(one: InputState) -> Entry:
+    """What a server asked the user, and how that ended; what the user said is between the two."""
+    ended = "waiting" if one.given is None else "unanswered" if one.given.unasked else one.given.action
+    return {
+        "server_name": one.asked.server,
+        "message": cut(one.asked.message, LINE_CHARACTERS),
+        "answer": ended,
     }
 
 
@@ -192,4 +206,8 @@ def _call_line(call: Entry) -> str:
     arguments = call.get("arguments_json", call["arguments"])
     shown = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     took = "" if call["duration_ms"] is None else f", {call['duration_ms']} ms"
-    return f"`{call['name']}` {shown} ({call['status']}{took}, {call['id']})"
+    asked = "".join(
+        f"\n  - asked by {one['server_name']}: {one['message']} ({one['answer']})"
+        for one in call.get("questions", ())
+    )
+    return f"`{call['name']}` {shown} ({call['status']}{took}, {call['id']}){asked}"

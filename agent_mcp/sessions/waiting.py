@@ -16,8 +16,8 @@ from agent_mcp.sessions.reports import TurnReport, report_turn
 
 SEIZED = "the turn was cancelled and its process did not answer. The call may have taken effect."
 
-Watcher = Callable[[SessionState], None]
-"""Told each time the log has grown while a call waits."""
+Watcher = Callable[[SessionState], bool | None]
+"""Told how the log stands when a call begins to wait, and each time that it has grown; True ends the waiting."""
 
 
 class TurnWatch:
@@ -57,14 +57,14 @@ class TurnWatch:
         if settled():
             return
         self._dispatcher.enqueue(state.id, turn)
+        if watcher is not None and watcher(state):
+            return
         # The turn goes on when the time is up: only the watching ends.
         with anyio.move_on_after(seconds):
             async with self._store.tail(state.id, after=state.seq) as batches:
                 async for events in batches:
                     await self._logs.absorb(state, events)
-                    if watcher is not None:
-                        watcher(state)
-                    if settled():
+                    if settled() or (watcher is not None and watcher(state)):
                         return
 
     async def seize(self, state: SessionState, turn: TurnState) -> None:

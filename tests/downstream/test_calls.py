@@ -11,13 +11,18 @@ from agent_mcp.agent.tools import Tool
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.downstream.calls import Order, run_call
 from agent_mcp.downstream.connection import Connection
+from agent_mcp.downstream.desk import CallDesk
 from agent_mcp.downstream.faults import LOST, NOT_SENT, SESSION_GONE
 from agent_mcp.downstream.live import Server
 from agent_mcp.downstream.wire import JsonObject
-from tests.downstream.conftest import call
+from agent_mcp.sessions.ports import ToolScope
+from tests.downstream.conftest import call, scope
 from tests.downstream.memory import Answer, MemoryTarget, legacy, modern
 
 pytestmark = pytest.mark.anyio
+
+
+FORM: JsonObject = {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}
 
 
 @asynccontextmanager
@@ -31,9 +36,13 @@ async def _connected(target: MemoryTarget) -> AsyncGenerator[Connection]:
             connection.close()
 
 
-async def _call(connection: Connection, *, rerunnable: bool = False) -> ToolResult:
+async def _call(
+    connection: Connection, *, rerunnable: bool = False, of: ToolScope | None = None
+) -> ToolResult:
     tool = Tool("s__t", "", {"type": "object"}, "s", "t", idempotent=rerunnable or None)
-    return await run_call(Order(call("s__t", {"a": 1}), tool, connection, {}, lambda _: None, lambda _: None))
+    wanted = call("s__t", {"a": 1})
+    desk = CallDesk(wanted.id, of or scope("s"), connection.server.entry)
+    return await run_call(Order(wanted, tool, connection, {}, lambda _: None, lambda _: None, desk))
 
 
 def _first_fails(failure: JsonObject) -> Answer:
@@ -114,11 +123,11 @@ def _asking(question: JsonObject, *, until: Callable[[JsonObject], bool]) -> Ans
 @pytest.mark.parametrize(
     ("question", "no"),
     [
-        ({"method": "elicitation/create", "params": {"message": "?"}}, {"action": "decline"}),
+        ({"method": "elicitation/create", "params": FORM}, {"action": "cancel"}),
         ({"method": "roots/list"}, {"roots": []}),
     ],
 )
-async def test_a_question_within_a_call_is_declined_and_its_state_handed_back(
+async def test_a_question_that_nobody_can_be_asked_is_dismissed_and_its_state_handed_back(
     question: JsonObject, no: JsonObject
 ) -> None:
     expected = {"inputResponses": {"q": no}, "requestState": "abc"}
@@ -136,7 +145,7 @@ async def test_a_question_that_has_no_polite_no_ends_the_call() -> None:
     async with _connected(target) as connection:
         result = await _call(connection)
     assert result.code == "TOOL_ERROR"
-    assert "sampling/createMessage" in result.text
+    assert "sampling is off for this server" in result.text
 
 
 async def test_a_server_that_asks_for_ever_is_left() -> None:
