@@ -8,9 +8,11 @@ from agent_mcp.agent.messages import ToolCall, ToolResult
 from agent_mcp.agent.tools import Tool
 from agent_mcp.downstream.calls import Order, run_call
 from agent_mcp.downstream.connection import Connection
+from agent_mcp.downstream.desk import CallDesk
 from agent_mcp.downstream.live import Live
 from agent_mcp.downstream.naming import name_prefix
 from agent_mcp.sessions.chain import ANCESTRY_KEY, META_PREFIX
+from agent_mcp.sessions.offers import Offer
 from agent_mcp.sessions.ports import ToolScope
 
 _SHOWN_NAMES = 3
@@ -71,6 +73,7 @@ class ServerToolbox:
         down: Mapping[str, str],
         memory: Memory,
         forgetful: Callable[[Connection], bool],
+        offers: Sequence[Offer] = (),
     ) -> None:
         """`down`: why a server of the scope can't be used. `forgetful`: whether a lost connection loses memory too."""
         self._scope = scope
@@ -79,6 +82,8 @@ class ServerToolbox:
         self._down = down
         self._memory = memory
         self._forgetful = forgetful
+        self.offers = offers
+        """See `SessionToolbox`."""
 
     @property
     def tools(self) -> Sequence[Tool]:
@@ -125,8 +130,10 @@ class ServerToolbox:
             f"{META_PREFIX}idempotencyKey": f"{scope.session_id}/{scope.turn}/{call.id}",
             f"{META_PREFIX}sessionId": scope.session_id,
             ANCESTRY_KEY: list(scope.ancestry),
+            **scope.call_meta(),
         }
-        return await run_call(Order(call, tool, connection, meta, scope.emit, remember))
+        desk = CallDesk(call.id, scope, connection.server.entry)
+        return await run_call(Order(call, tool, connection, meta, scope.emit, remember, desk))
 
     def _unknown(self, call: ToolCall) -> ToolResult:
         for server, reason in self._down.items():

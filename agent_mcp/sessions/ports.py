@@ -1,6 +1,6 @@
 """What the use cases need from the world. Adapters satisfy these by shape."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -16,6 +16,10 @@ from agent_mcp.sessions.profile import Caps, Profile
 from agent_mcp.sessions.upkeep import StoreUpkeep
 
 TurnStatus = Literal["queued", "running", "done"]
+
+ListedStatus = Literal["idle", "unfinished", "closed"]
+"""What a store knows of a session without reading its log: open with all turns ended, open with one that has not,
+or closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +240,7 @@ class SessionStore(StoreUpkeep, ToolPins, Protocol):
         *,
         principal: str | None = "",
         query: str = "",
+        status: ListedStatus | None = None,
         limit: int,
         before: tuple[float, str] | None = None,
     ) -> Sequence[SessionListing]:
@@ -331,6 +336,8 @@ class ToolScope:
     """Answers a server out of the session's model; None: no model answers."""
     chain: ChainLink | None = None
     """What agents that it calls are to know of it; None: it stands alone."""
+    call_meta: Callable[[], Mapping[str, str]] = dict[str, str]
+    """Asked at each call for what goes along in its `_meta` (see `observing`)."""
 
 
 class ToolSource(Protocol):

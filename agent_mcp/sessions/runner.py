@@ -33,6 +33,7 @@ from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.marking import MarkedTools, joined, system_of, withheld
 from agent_mcp.sessions.meter import Budgets, Payer, TurnMeter
+from agent_mcp.sessions.observing import TurnObserver, Unobserved
 from agent_mcp.sessions.pinning import Changes, PinBook
 from agent_mcp.sessions.ports import (
     Clock,
@@ -117,6 +118,7 @@ class TurnRunner:
         feed: LiveFeed,
         budgets: Budgets | None = None,
         pins: PinBook | None = None,
+        observer: TurnObserver | None = None,
     ) -> None:
         self._store = store
         self._logs = logs
@@ -125,6 +127,7 @@ class TurnRunner:
         self._clock = clock
         self._feed = feed
         self._pins = pins
+        self._observer = observer or Unobserved()
         self._budgets = budgets or Budgets(store, clock)
 
     async def run(self, session_id: str, turn: int, dispatcher: Dispatcher) -> None:
@@ -144,7 +147,8 @@ class TurnRunner:
             principal=record.principal,
         )
         try:
-            await self._run_claimed(journal, record.profile)
+            with self._observer.turn(record, state, claim):
+                await self._run_claimed(journal, record.profile)
         except* FencedError:
             log.info("session %s: turn %d belongs to another runner now", session_id, turn)
         if state.active is not None:
@@ -191,7 +195,7 @@ class TurnRunner:
     async def _loop(self, journal: LogJournal, profile: Profile, watch: _Watch) -> None:
         session_id = journal.state.id
         emit = self._feed.emit_for(session_id)
-        model = self._models.open_model(profile.model)
+        model = self._observer.model(self._models.open_model(profile.model))
         meter = self._meter(journal, profile)
         answering = Answering(journal, clock=self._clock, changed=watch.changed)
         await answering.close_left_open()
@@ -205,6 +209,7 @@ class TurnRunner:
             ask=answering.ask,
             sample=Sampler(model, journal=journal, meter=meter, clock=self._clock).sample,
             chain=_Link(journal, meter, watch),
+            call_meta=self._observer.call_meta,
         )
         hub = await self._tools.open_toolbox(scope)
         if journal.steps == 0:
@@ -232,7 +237,8 @@ class TurnRunner:
         answering: Answering,
         meter: TurnMeter,
     ) -> Toolbox:
-        marked = MarkedTools(NotingTools(hub, journal=journal), profile=profile)
+        observed = self._observer.tools(NotingTools(hub, journal=journal))
+        marked = MarkedTools(observed, profile=profile)
         fixed = FixedTools(marked, profile=profile, journal=journal)
         rulings = Rulings(profile, journal.state)
         recorded = RecordedTools(fixed, profile=profile, journal=journal, rulings=rulings)
