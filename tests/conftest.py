@@ -2,8 +2,12 @@
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Cluster
 
 SKIP_NOTHING = os.environ.get("AGENT_MCP_TESTS_SKIP_NOTHING") == "1"
 
@@ -12,6 +16,15 @@ SKIP_NOTHING = os.environ.get("AGENT_MCP_TESTS_SKIP_NOTHING") == "1"
 def anyio_backend() -> str:
     """The one event loop that we run on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> "Generator[Cluster]":
+    """A PostgreSQL server, for all tests of this process."""
+    from tests.support.postgres import open_cluster  # its driver takes a while to import
+
+    with open_cluster() as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

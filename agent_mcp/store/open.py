@@ -6,24 +6,38 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from agent_mcp.config.schema import WorkerSettings
 from agent_mcp.errors import ConfigError
 from agent_mcp.sessions.ports import Clock, SessionStore
 from agent_mcp.store.sqlite import open_sqlite
 
-_SHAPE = "sqlite:///relative/path, sqlite:////absolute/path or sqlite:///C:/path"
+_SHAPE = (
+    "sqlite:///relative/path, sqlite:////absolute/path, sqlite:///C:/path or postgresql://user@host/database"
+)
+_POSTGRES = ("postgresql", "postgres")
 
 
-def open_store(url: str, *, clock: Clock | None = None) -> AbstractAsyncContextManager[SessionStore]:
+def open_store(
+    url: str, *, clock: Clock | None = None, settings: WorkerSettings | None = None
+) -> AbstractAsyncContextManager[SessionStore]:
     """The store at `url`, open while the context lasts. `clock` gives the times of events; default: the system's.
 
     `sqlite:///path` is relative to the working directory, `sqlite:////path` absolute, `~` is the home directory;
-    the path is taken as it is, without percent-decoding.
+    the path is taken as it is, without percent-decoding. `postgresql://` is an address as libpq takes it, to which
+    `settings` apply.
 
     Raises:
         ConfigError: the address is not one of these.
         StoreError: (on entering) the store cannot be made, read or written, is damaged, or of a newer version.
     """
+    if is_postgres(url):
+        return _open_postgres(url, clock, settings)
     return open_sqlite(_sqlite_path(url), clock=clock)
+
+
+def is_postgres(url: str) -> bool:
+    """Whether the store is a PostgreSQL database, which processes of several machines may share."""
+    return url.partition("://")[0].lower() in _POSTGRES
 
 
 def default_store_url(environ: Mapping[str, str]) -> str:
@@ -34,13 +48,25 @@ def default_store_url(environ: Mapping[str, str]) -> str:
     return f"sqlite:///{path.as_posix()}"
 
 
+def _open_postgres(
+    url: str, clock: Clock | None, settings: WorkerSettings | None
+) -> AbstractAsyncContextManager[SessionStore]:
+    try:
+        # Here and not above: who has a file needs no driver, and it would cost each start 0.2 s.
+        from agent_mcp.store.postgres.store import open_postgres
+    except ImportError as error:
+        problem = f"a store in PostgreSQL needs a driver: {error}"
+        raise ConfigError("store", problem, hint="pip install 'agent-mcp[postgres]'") from error
+    return open_postgres(url, clock=clock, settings=settings)
+
+
 def _sqlite_path(url: str) -> Path:
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ConfigError("store", f"{url!r} is no store address", hint=f"write {_SHAPE}")
     if scheme != "sqlite":  # the rest is not repeated: it may hold a password
         raise ConfigError(
-            "store", f"unknown store {scheme!r}: only sqlite is supported", hint=f"write {_SHAPE}"
+            "store", f"unknown store {scheme!r}: sqlite and postgresql are known", hint=f"write {_SHAPE}"
         )
     path = rest.removeprefix("/")
     if path == rest or path in ("", ":memory:"):

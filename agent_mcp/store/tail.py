@@ -96,24 +96,24 @@ class Tail(AsyncIterator[Sequence[Event]]):
             raise
 
 
-class Tails:
-    """All followers of one store, and the poll for the commits of other processes."""
+class Followers:
+    """All followers of one store. Knows not how news from elsewhere comes in: whoever hears of them wakes."""
 
-    def __init__(self, heads: Heads, read: ReadEvents) -> None:
-        self._heads = heads
+    def __init__(self, read: ReadEvents) -> None:
         self._read = read
-        self._loop = asyncio.get_running_loop()
         self._followers: dict[str, set[Tail]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._version: int | None = None
+
+    @property
+    def sessions(self) -> Sequence[str]:
+        """Those that somebody follows."""
+        return list(self._followers)
 
     @asynccontextmanager
     async def follow(self, session_id: str, after: int) -> AsyncGenerator[Tail]:
         """A follower that begins after `after`."""
         tail = Tail(session_id, after, self._read)
         self._followers.setdefault(session_id, set()).add(tail)
-        if self._timer is None:
-            self._poll()
+        self._joined()
         try:
             yield tail
         finally:
@@ -124,11 +124,27 @@ class Tails:
         for tail in self._followers.get(session_id, ()):
             tail.offer(events)
 
-    def close(self) -> None:
-        """Stop looking for other processes' commits."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def wake(self, session_id: str) -> None:
+        """Somebody else has written to the session."""
+        for tail in self._followers.get(session_id, ()):
+            tail.wake()
+
+    def wake_outrun(self, session_id: str, head: int) -> None:
+        """The session's log is known to reach to `head`."""
+        for tail in self._followers.get(session_id, ()):
+            if tail.known < head:
+                tail.wake()
+
+    def wake_all(self) -> None:
+        """Anything may have happened."""
+        for session_id in self._followers:
+            self.wake(session_id)
+
+    def _joined(self) -> None:
+        """There is one more follower."""
+
+    def _left(self) -> None:
+        """The last follower is gone."""
 
     def _forget(self, session_id: str, tail: Tail) -> None:
         followers = self._followers[session_id]
@@ -136,7 +152,31 @@ class Tails:
         if not followers:
             del self._followers[session_id]
         if not self._followers:
-            self.close()
+            self._left()
+
+
+class Tails(Followers):
+    """The followers of a SQLite store, and the poll for the commits of other processes."""
+
+    def __init__(self, heads: Heads, read: ReadEvents) -> None:
+        super().__init__(read)
+        self._heads = heads
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._version: int | None = None
+
+    def close(self) -> None:
+        """Stop looking for other processes' commits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _joined(self) -> None:
+        if self._timer is None:
+            self._poll()
+
+    def _left(self) -> None:
+        self.close()
 
     def _poll(self) -> None:
         # A timer and not a task: opening a store then needs no task group, which would wrap its caller's errors.
@@ -144,23 +184,15 @@ class Tails:
         try:
             self._wake_outrun()
         except StoreError:
-            self._wake_all()  # each meets the error where somebody can see it
+            self.wake_all()  # each meets the error where somebody can see it
 
     def _wake_outrun(self) -> None:
         version = self._heads.data_version()
         if version == self._version:
             return
         self._version = version
-        for session_id, tails in self._followers.items():
-            head = self._heads.head(session_id)
-            for tail in tails:
-                if tail.known < head:
-                    tail.wake()
-
-    def _wake_all(self) -> None:
-        for tails in self._followers.values():
-            for tail in tails:
-                tail.wake()
+        for session_id in self.sessions:
+            self.wake_outrun(session_id, self._heads.head(session_id))
 
 
 def _follow(seen: int, events: Sequence[Event]) -> bool:

@@ -73,8 +73,7 @@ async def test_a_link_to_a_store_is_the_same_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("postgres://user:secret@host/db", "unknown store 'postgres': only sqlite is supported"),
-        ("mysql://host/db", "unknown store 'mysql'"),
+        ("mysql://user:secret@host/db", "unknown store 'mysql': sqlite and postgresql are known"),
         ("sessions.db", "no store address"),
         ("sqlite://sessions.db", "names no file"),
         ("sqlite:///", "names no file"),

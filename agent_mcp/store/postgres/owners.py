@@ -1,0 +1,76 @@
+"""Which processes live: each that runs turns holds a lease in the database and moves its end on while it runs.
+
+A process that is killed, frozen or cut off stops doing so, and its turns are free when the lease is over, by the
+database's clock. It may come back: what it then writes to a turn that was taken over is refused (see the epoch), and
+its lease simply begins anew. A process that only reads or asks holds none.
+"""
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import anyio
+import psycopg
+
+from agent_mcp.store.postgres import queries
+from agent_mcp.store.postgres.database import Database
+
+log = logging.getLogger(__name__)
+
+_GOODBYE_SECONDS = 1.0
+
+
+class Lease:
+    """This process's right to run turns."""
+
+    def __init__(self, database: Database, *, beat_seconds: float, limit_seconds: float) -> None:
+        self._database = database
+        self._beat_seconds = beat_seconds
+        self._limit_seconds = limit_seconds
+        self._held = False
+        self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}"
+        """The id of this store; never used twice."""
+
+    async def take(self, keep: Callable[[], None]) -> None:
+        """Begin it if it has not begun; `keep` is to have `keep_forever` run.
+
+        Raises:
+            StoreError: the database cannot be written to.
+        """
+        if self._held:
+            return
+        self._held = True
+        try:
+            await self._database.rows(f"{queries.BEAT} RETURNING id", self._parameters())
+        except BaseException:
+            self._held = False
+            raise
+        keep()
+
+    async def keep_forever(self) -> None:
+        """Move its end on, until it is given up."""
+        with suppress(psycopg.Error):
+            await self._database.once(queries.FORGET_DEAD, {})
+        while self._held:
+            await anyio.sleep(self._beat_seconds)
+            await self._beat()
+
+    async def give_up(self) -> None:
+        """Have its turns free at once, as far as the database can be reached."""
+        if not self._held:
+            return
+        self._held = False
+        with anyio.move_on_after(_GOODBYE_SECONDS), suppress(psycopg.Error):
+            await self._database.once(queries.RESIGN, {"owner": self.owner})
+
+    async def _beat(self) -> None:
+        try:
+            await self._database.once(queries.BEAT, self._parameters())
+        except psycopg.Error as error:
+            log.info("the lease of %s could not be renewed: %s", self.owner, error)
+
+    def _parameters(self) -> dict[str, object]:
+        return {"owner": self.owner, "seconds": self._limit_seconds}

@@ -1,0 +1,302 @@
+"""The writes of the log, each a function over one open transaction; the same rules as `store.transactions`.
+
+Every function locks the session's row first, so that all writers of a session come one after the other, and leaves in
+the transaction's `trace` how to find out whether it was committed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from agent_mcp.errors import (
+    FencedError,
+    SessionBusyError,
+    SessionClosedError,
+    SessionExistsError,
+    SessionNotFoundError,
+    session_not_found,
+)
+from agent_mcp.sessions.events import Event, ModelReplied, UserMessageAdded
+from agent_mcp.sessions.ports import Claim, NewSession, Submitted
+from agent_mcp.store.codec import Encoded, decode, encode_profile
+from agent_mcp.store.postgres import blob_writes, queries
+from agent_mcp.store.postgres.database import Connection, Database, Parameters, Transaction
+from agent_mcp.store.postgres.labels import agent_of, as_json, from_json, search_text, title_of
+from agent_mcp.store.transactions import MAX_WAITING_MESSAGES
+
+
+async def create(
+    tx: Transaction, session: NewSession, *, message: Encoded | None, past: Sequence[tuple[int, Encoded]]
+) -> None:
+    """A new session, with its first turn if there is a `message`, with a fork's `past` (turn, event)."""
+    if await tx.row(queries.INSERT_SESSION, _session_row(tx, session)) is None:
+        raise SessionExistsError(f"there is a session {session.id} already", hint="choose another session_id")
+    tx.trace = queries.CREATED, {"session": session.id, "at": tx.at}
+    first = next((encoded for _, encoded in past if encoded.kind == "user_message"), message)
+    if first is not None:
+        await _set_title(tx, session.id, agent_of(session.profile), first)
+    turns = sorted({turn for turn, _ in past if turn > 0})
+    for turn in turns:
+        await _insert_turn(tx, session.id, turn, "done")
+    if past:
+        await _append(tx, session.id, past)
+    if message is not None:
+        await _open_turn(tx, session.id, max(turns, default=0) + 1, message)
+
+
+async def submit(tx: Transaction, session_id: str, message: Encoded) -> Submitted:
+    """Resent, joined or a new turn: decided where no other writer can come between."""
+    _, _, untitled, agent, _ = await _lock(tx, session_id)
+    state = await tx.row(queries.SUBMIT_STATE, {"session": session_id})
+    if state is None:
+        raise session_not_found(session_id)
+    closed, turn, status, delivered, newest = state
+    if closed:
+        raise SessionClosedError(f"session {session_id} is closed", hint="start a new one, or fork this one")
+    if untitled:
+        await _set_title(tx, session_id, from_json(agent), message)
+    if turn is None:
+        return await _open_turn(tx, session_id, 1, message)
+    if not delivered and newest is not None and _says_the_same(newest, message):
+        return Submitted(turn, "resent")
+    if status == "done":
+        return await _open_turn(tx, session_id, turn + 1, message)
+    if await _count_held(tx, session_id) >= MAX_WAITING_MESSAGES:
+        problem = f"{MAX_WAITING_MESSAGES} messages already wait for the model in session {session_id}"
+        raise SessionBusyError(problem, hint="wait until the turn has gone on, or cancel it")
+    await _append(tx, session_id, [(turn, message)])
+    return Submitted(turn, "joined")
+
+
+async def append(
+    database: Database, session_id: str, turn: int, events: Sequence[Encoded], *, epoch: int | None
+) -> Sequence[Event]:
+    """Events at the end of the log; with `epoch` only if no later claim has ended it.
+
+    The write that there is most of: one statement, which is its own transaction, and one way to the server and back.
+
+    Raises:
+        FencedError, SessionNotFoundError, StoreError.
+    """
+    if any(event.blobs for event in events):
+        stored, _ = await database.write(
+            lambda tx: _append(tx, session_id, [(turn, event) for event in events], epoch=epoch)
+        )
+        return stored
+    parameters = _append_parameters(session_id, [(turn, event) for event in events], database.now(), epoch)
+    tried = False
+
+    async def attempt(connection: Connection) -> int | None:
+        nonlocal tried
+        if tried and (head := await _head_after(connection, parameters)) is not None:
+            return head
+        tried = bool(events)
+        cursor = await connection.execute(queries.APPEND, parameters)
+        row = await cursor.fetchone()
+        return None if row is None else row[0]
+
+    head = await database.alone(attempt)
+    if head is None:
+        known = await database.row(queries.SESSION, {"session": session_id})
+        raise _refused(session_id, None if known is None else epoch)
+    return _as_stored(head, [(turn, event) for event in events], parameters["at"])
+
+
+async def _head_after(connection: Connection, parameters: Parameters) -> int | None:
+    """The end of an append whose answer was lost, if it is in the log."""
+    cursor = await connection.execute(queries.APPENDED_AT, parameters)
+    rows = await cursor.fetchall()
+    same = [(kind, data) for _, kind, data in rows] == [
+        *zip(parameters["kinds"], parameters["data"], strict=True)
+    ]
+    return rows[-1][0] if same else None
+
+
+async def claim(tx: Transaction, session_id: str, turn: int, *, owner: str) -> Claim | None:
+    """Make `owner` run the turn, if nobody else living does and no turn before it is left."""
+    if await tx.row(queries.LOCK, {"session": session_id}) is None:
+        return None
+    state = await tx.row(queries.CLAIM_STATE, {"session": session_id, "turn": turn})
+    if state is None:
+        return None
+    status, old_owner, claims, stuck, waits, alive = state
+    if status == "done" or waits or (status == "running" and old_owner != owner and alive):
+        return None
+    attempts = claims + 1 if stuck else 1
+    epoch, head = await _bump_epoch(tx, session_id)
+    held: Parameters = {"session": session_id, "turn": turn, "owner": owner, "epoch": epoch}
+    await tx.run(queries.OWN_TURN, {**held, "claims": attempts, "head": head})
+    tx.trace = queries.CLAIMED, held
+    return Claim(session_id, turn, epoch, attempts)
+
+
+async def end_turn(
+    tx: Transaction, claim: Claim, events: Sequence[Encoded], *, unread_after: int | None, reopen: bool
+) -> bool:
+    """The end of a claimed turn, unless there is a message that the model must read first."""
+    session_id, turn = claim.session_id, claim.turn
+    held = await tx.row(queries.LOCK, {"session": session_id})
+    if held is not None:
+        held = await tx.row(queries.HOLDS_CLAIM, {"session": session_id, "turn": turn, "epoch": claim.epoch})
+    if held is None:
+        raise FencedError(f"turn {turn} of session {session_id} is no longer ours")
+    unread = unread_after is not None and await _count_after(tx, session_id, unread_after) > 0
+    if unread and not reopen:
+        return False
+    await _finish(tx, session_id, turn, events)
+    if unread:
+        await _insert_turn(tx, session_id, turn + 1, "queued")
+    return True
+
+
+async def seize(tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded]) -> bool:
+    """The end of a turn whoever runs it: its owner's epoch is over from here on."""
+    await _lock(tx, session_id)
+    if await tx.row(queries.IS_UNFINISHED, {"session": session_id, "turn": turn}) is None:
+        return False
+    await _bump_epoch(tx, session_id)
+    await _finish(tx, session_id, turn, events)
+    return True
+
+
+async def delete(tx: Transaction, session_id: str) -> None:
+    """The session, its turns and its log, unless a living process is at work on it."""
+    await _lock(tx, session_id)
+    if await tx.row(queries.AT_WORK, {"session": session_id}) is not None:
+        raise SessionBusyError(f"a turn of session {session_id} is running", hint="cancel it first")
+    await remove(tx, session_id)
+    tx.trace = queries.DELETED, {"session": session_id}
+
+
+async def remove(tx: Transaction, session_id: str) -> None:
+    """All rows of a session."""
+    await blob_writes.forget(tx, session_id)
+    for sql in queries.DELETE:
+        await tx.run(sql, {"session": session_id})
+
+
+def _session_row(tx: Transaction, session: NewSession) -> Parameters:
+    agent = agent_of(session.profile)
+    return {
+        "id": session.id,
+        "config": encode_profile(session.profile),
+        "origin": session.origin,
+        "principal": session.principal,
+        "parent": session.forked_from,
+        "at": tx.at,
+        "agent": as_json(agent),
+        "title": None,
+        "search": search_text(session.id, agent, ""),
+    }
+
+
+async def _lock(tx: Transaction, session_id: str) -> Any:
+    row = await tx.row(queries.LOCK, {"session": session_id})
+    if row is None:
+        raise session_not_found(session_id)
+    return row
+
+
+async def _set_title(tx: Transaction, session_id: str, agent: str, message: Encoded) -> None:
+    if not isinstance(message.data, UserMessageAdded):
+        return
+    title = title_of(message.data.text)
+    search = search_text(session_id, agent, title)
+    await tx.run(queries.SET_TITLE, {"session": session_id, "title": as_json(title), "search": search})
+
+
+def _says_the_same(newest: str, message: Encoded) -> bool:
+    old, new = decode("user_message", newest), message.data
+    return isinstance(old, UserMessageAdded) and isinstance(new, UserMessageAdded) and old.text == new.text
+
+
+async def _open_turn(tx: Transaction, session_id: str, turn: int, message: Encoded) -> Submitted:
+    await _insert_turn(tx, session_id, turn, "queued")
+    await _append(tx, session_id, [(turn, message)])
+    return Submitted(turn, "new")
+
+
+async def _insert_turn(tx: Transaction, session_id: str, turn: int, status: str) -> None:
+    await tx.run(queries.INSERT_TURN, {"session": session_id, "turn": turn, "status": status})
+
+
+async def _finish(tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded]) -> None:
+    await _append(tx, session_id, [(turn, event) for event in events])
+    await tx.run(queries.FINISH_TURN, {"session": session_id, "turn": turn})
+
+
+async def _append(
+    tx: Transaction, session_id: str, rows: Sequence[tuple[int, Encoded]], *, epoch: int | None = None
+) -> Sequence[Event]:
+    advanced = await tx.row(queries.APPEND, _append_parameters(session_id, rows, tx.at, epoch))
+    if advanced is None:
+        known = await tx.row(queries.SESSION, {"session": session_id})
+        raise _refused(session_id, None if known is None else epoch)
+    events = _as_stored(advanced[0], rows, tx.at)
+    await blob_writes.keep(tx, session_id, events, [encoded for _, encoded in rows])
+    if events:
+        tx.stored.append((session_id, events))
+        tx.trace = queries.APPENDED, _last_of(session_id, events, rows)
+    return events
+
+
+def _append_parameters(
+    session_id: str, rows: Sequence[tuple[int, Encoded]], at: float, epoch: int | None
+) -> Parameters:
+    return {
+        "session": session_id,
+        "epoch": epoch,
+        "count": len(rows),
+        "at": at,
+        "turns": [turn for turn, _ in rows],
+        "kinds": [encoded.kind for _, encoded in rows],
+        "data": [encoded.text for _, encoded in rows],
+    }
+
+
+def _as_stored(head: int, rows: Sequence[tuple[int, Encoded]], at: float) -> Sequence[Event]:
+    before = head - len(rows)
+    return [Event(before + n, turn, at, encoded.data) for n, (turn, encoded) in enumerate(rows, start=1)]
+
+
+def _last_of(session_id: str, events: Sequence[Event], rows: Sequence[tuple[int, Encoded]]) -> Parameters:
+    """By what the newest event is recognized: if it is in the log, so is all of its transaction."""
+    event, (_, encoded) = events[-1], rows[-1]
+    return {
+        "session": session_id,
+        "seq": event.seq,
+        "at": event.at,
+        "kind": encoded.kind,
+        "data": encoded.text,
+    }
+
+
+def _refused(session_id: str, epoch: int | None) -> FencedError | SessionNotFoundError:
+    if epoch is None:
+        return session_not_found(session_id)
+    return FencedError(f"epoch {epoch} of session {session_id} is over")
+
+
+async def _bump_epoch(tx: Transaction, session_id: str) -> tuple[int, int]:
+    """Ends the epoch of whoever held it; returns the new one and the log's head."""
+    row = await tx.row(queries.BUMP_EPOCH, {"session": session_id})
+    if row is None:
+        raise session_not_found(session_id)
+    return row[0], row[1]
+
+
+async def _count_held(tx: Transaction, session_id: str) -> int:
+    """Messages that joined the newest turn and that the model had not been shown at its newest reply."""
+    newest = await tx.row(queries.NEWEST_REPLY, {"session": session_id})
+    # Decoded here and not in SQL: tool arguments may hold NaN, which PostgreSQL calls malformed.
+    reply = None if newest is None else decode("model_reply", newest[0])
+    read = reply.read if isinstance(reply, ModelReplied) else 0
+    end = await tx.row(queries.LAST_END, {"session": session_id})
+    ended = end[0] if end else 0
+    unread = await _count_after(tx, session_id, max(read, ended))
+    # Until its first reply the message that opened the turn is unread too, and it is not a held one.
+    return unread if read > ended else unread - 1
+
+
+async def _count_after(tx: Transaction, session_id: str, seq: int) -> int:
+    row = await tx.row(queries.COUNT_MESSAGES_AFTER, {"session": session_id, "after": seq})
+    return row[0] if row else 0
