@@ -17,6 +17,7 @@ from agent_mcp.agent.messages import ToolCall, new_call_id
 from agent_mcp.agent.ports import Toolbox
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.downstream.hub import open_hub
+from agent_mcp.sessions.inquiries import InputAnswer, Question, with_defaults
 from agent_mcp.sessions.ports import ToolScope
 
 _SERVER = "suite"
@@ -36,7 +37,7 @@ Call = tuple[str, Mapping[str, Any]]
 async def main(url: str) -> None:
     """Connect, and make the scenario's calls one after the other."""
     entry = ServerEntry(url=url, timeout=15, connect_timeout=10)
-    scope = ToolScope(session_id="s1", turn=1, servers=[_SERVER], tools=(), emit=_ignore)
+    scope = ToolScope(session_id="s1", turn=1, servers=[_SERVER], tools=(), emit=_ignore, ask=_accept)
     async with open_hub({_SERVER: entry}, {}, os.environ) as hub:
         toolbox = await hub.open_toolbox(scope)
         for warning in toolbox.warnings:
@@ -61,6 +62,11 @@ def _example(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Arguments for a tool of which nothing but the schema is known."""
     properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
     return {name: _EXAMPLES.get(str(one.get("type")), "test") for name, one in properties.items()}
+
+
+async def _accept(call_id: str, question: Question) -> InputAnswer:
+    """A person who takes every form as it comes."""
+    return InputAnswer("accept", with_defaults(question.schema, None))
 
 
 def _ignore(happening: Happening) -> None:
