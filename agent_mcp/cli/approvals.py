@@ -13,7 +13,9 @@ from functools import partial
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.startup import configure
 from agent_mcp.cli.terminal import shown_arguments
+from agent_mcp.config.blot import Blot
 from agent_mcp.config.schema import Config
+from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.sessions.approvals import WaitingCall, answer, waiting_calls
 from agent_mcp.sessions.events import ApprovalGiven
 from agent_mcp.sessions.logs import SessionLogs
@@ -37,12 +39,13 @@ async def _act(options: Namespace, config: Config) -> int:
             case "allow" | "deny":
                 await _answer(store, ApprovalGiven(options.call_id, options.action, options.reason))
             case _:
-                await _list(store)
+                await _list(store, config)
     return 0
 
 
-async def _list(store: SessionStore) -> None:
-    calls = await waiting_calls(store, SessionLogs(store))
+async def _list(store: SessionStore, config: Config) -> None:
+    hide = Blot(declared_secrets(config, os.environ))
+    calls = await waiting_calls(store, SessionLogs(store, hide=hide))
     if not calls:
         print("no call waits for approval")
         return
@@ -56,7 +59,7 @@ def _described(waiting: WaitingCall) -> str:
         call.call.id,
         f"  session    {waiting.session_id} (agent {waiting.agent or '-'})",
         f"  tool       {call.call.name}",
-        f"  arguments  {shown_arguments(call.call)}",
+        f"  arguments  {shown_arguments(call.veiled)}",
         f"  expires    {_expiry(waiting.expires_at)}",
     ]
     return "\n".join(lines)

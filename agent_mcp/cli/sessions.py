@@ -10,7 +10,9 @@ from functools import partial
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.startup import configure
 from agent_mcp.cli.upkeep import all_sessions, export_sessions, import_sessions, prune_sessions
+from agent_mcp.config.blot import Blot
 from agent_mcp.config.schema import Config
+from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.errors import SessionNotFoundError
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
@@ -44,7 +46,7 @@ async def _act_on(store: SessionStore, options: Namespace, config: Config) -> No
         case "list":
             await _list(store)
         case "show":
-            await _show(store, options.session_id)
+            await _show(store, options.session_id, Blot(declared_secrets(config, os.environ)))
         case "delete":
             await _delete(store, options.session_id)
         case "export":
@@ -90,11 +92,11 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join([*cells, " ".join(row[-1].split())]).rstrip())
 
 
-async def _show(store: SessionStore, session_id: str) -> None:
+async def _show(store: SessionStore, session_id: str, hide: Blot) -> None:
     record = await store.get(session_id)
     state = await SessionLogs(store).state(session_id)
     print(_header(record, state))
-    print(as_markdown(entries(state, "full")))
+    print(hide(as_markdown(entries(state, "full"))))
 
 
 def _header(record: SessionRecord, state: SessionState) -> str:

@@ -25,6 +25,7 @@ RESULT_CHARACTERS = 32_000
 ENVELOPE_CHARACTERS = 500
 """Room for what the SDK adds to a result: in the newest protocol its type, and who the server is."""
 STEP_TEXT_CHARACTERS = 300
+RULE_CHARACTERS = 200
 STEP_CALLS = 20
 """So many calls of a step are always shown, further ones up to `MOST_STEP_CALLS` where there is room."""
 MOST_STEP_CALLS = 100
@@ -52,8 +53,8 @@ class Waits:
     """The host's own limit, where it has one that nobody can change."""
 
 
-def turn_result(report: TurnReport, *, waits: Waits | None = None) -> CallToolResult:
-    """What all tools but `summary` and `list_sessions` return."""
+def turn_result(report: TurnReport, *, waits: Waits | None = None, outside: bool = False) -> CallToolResult:
+    """What all tools but `summary` and `list_sessions` return. `outside`: approvals are not answered by hosts."""
     approvals = _approvals(report.approvals)
     content: Json = {
         "session_id": report.session_id,
@@ -68,7 +69,7 @@ def turn_result(report: TurnReport, *, waits: Waits | None = None) -> CallToolRe
         "queued_messages": report.queued_messages,
         "warnings": [cut(warning, 500) for warning in report.warnings[:WARNINGS]],
         "error": _error(report.problem),
-        "next": next_call(report),
+        "next": next_call(report, outside=outside),
     }
     content |= {
         key: value
@@ -120,10 +121,18 @@ def bare_error(error: PublicError, **fields: object) -> CallToolResult:
     return _result({**fields, "error": problem}, _error_line(problem), is_error=True)
 
 
-def next_call(report: TurnReport) -> str:
+ANSWERED_OUTSIDE = (
+    "The user answers the waiting calls in a terminal: `agent-mcp approvals` shows them, `agent-mcp approvals allow "
+    "CALL_ID` or `deny CALL_ID` answers. Tell them, then call send_message with no message."
+)
+
+
+def next_call(report: TurnReport, *, outside: bool = False) -> str:
     """One sentence: the call that makes sense now."""
     if report.status == "closed":
         return "The session is closed: summary reads it, fork_session goes on from it."
+    if report.approvals and outside:
+        return ANSWERED_OUTSIDE
     if report.approvals:
         return "Ask the user about each waiting call, then call approve with its call_id and allow or deny."
     if report.status == "running":
@@ -134,6 +143,8 @@ def next_call(report: TurnReport) -> str:
         return f"This is a fork of {report.forked_from}: call send_message with this session_id to go another way."
     if report.turn == 0:
         return "Call send_message with this session_id and a message."
+    if report.after_limit:
+        return report.after_limit
     return NEXT_AFTER_STOP.get(
         report.stop_reason or "",
         "Call send_message with this session_id to go on, or close_session when done.",
@@ -180,10 +191,12 @@ def _approvals(calls: Sequence[CallState]) -> list[Json]:
         view: Json = {
             "call_id": call.call.id,
             "name": call.call.name,
-            "arguments": call.call.arguments,
+            "arguments": call.veiled.arguments,
             "expires_at": timestamp(call.asked.expires_at),
         }
-        arguments = _json(call.call.arguments)
+        if call.rule:
+            view["rule"] = cut(call.rule, RULE_CHARACTERS)
+        arguments = _json(view["arguments"])
         size = len(arguments) + len(_json(arguments))
         fits = size <= room
         views.append(view if fits else _without_arguments(view))
@@ -260,7 +273,7 @@ def _turn_result(content: Json) -> CallToolResult:
     parts.append(_error_line(content["error"]))
     parts += [
         f"Waiting for approval: {one['call_id']} {one['name']} "
-        f"{one.get('arguments_omitted') or _json(one['arguments'])}"
+        f"{one.get('arguments_omitted') or _json(one['arguments'])}{_why(one)}"
         for one in content["approvals"]
     ]
     parts += [f"Warning: {cut(warning, 300)}" for warning in content["warnings"][:3]]
@@ -269,6 +282,10 @@ def _turn_result(content: Json) -> CallToolResult:
     if error is not None and not content["turn"]:
         parts = [_error_line(error), parts[-1]]
     return _result(content, "\n\n".join(part for part in parts if part), is_error=error is not None)
+
+
+def _why(approval: Json) -> str:
+    return f" (asked because of {approval['rule']})" if "rule" in approval else ""
 
 
 def _last_line(content: Json) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 from agent_mcp.agent.messages import ToolCall, ToolResult, Usage
 from agent_mcp.sessions.events import ApprovalAsked, ApprovalGiven, ApprovalShown
 from agent_mcp.sessions.inputs import InputState
+from agent_mcp.sessions.veil import Hide, veiled
 
 CallStatus = Literal["pending", "running", "waiting", "ok", "error", "denied", "interrupted"]
 
@@ -34,6 +35,12 @@ class CallState:
     """What its server has asked a person."""
     samples: list[Usage] = field(default_factory=list[Usage])
     """What replies to its server, and agents that it ran, have used."""
+    hide: Hide = field(default=str, repr=False)
+
+    @property
+    def veiled(self) -> ToolCall:
+        """The call as people may see it."""
+        return veiled(self.call, self.hide)
 
     @property
     def name_of_tool(self) -> str:

@@ -46,6 +46,7 @@ from agent_mcp.sessions.events import (
 from agent_mcp.sessions.grants import Grants
 from agent_mcp.sessions.inputs import Inputs, InputState
 from agent_mcp.sessions.spending import Tally, as_usage
+from agent_mcp.sessions.veil import Hide
 
 SessionStatus = Literal["idle", "running", "needs_approval", "closed"]
 
@@ -162,6 +163,8 @@ class SessionState:
     """The figures that budgets are held against."""
     closed: bool = False
     updated_at: float = 0.0
+    hide: Hide = field(default=str, repr=False)
+    """Takes secrets out of what people see of calls."""
     trace: Mapping[str, str] = field(default_factory=dict[str, str])
     """W3C trace context of the newest message."""
 
@@ -307,7 +310,8 @@ class SessionState:
 
     def _call(self, call: ToolCall, step: int) -> CallState:
         tool = next((tool for tool in self.tools or () if tool.name == call.name), None)
-        return CallState(call, step, tool.server if tool else "", tool.tool_name if tool else "")
+        names = (tool.server, tool.tool_name) if tool else ("", "")
+        return CallState(call, step, *names, hide=self.hide)
 
     def _add_result(self, data: ToolFinished) -> None:
         state = self.calls[data.call_id]

@@ -11,14 +11,19 @@ from weakref import WeakValueDictionary
 from agent_mcp.sessions.events import Event
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.ports import SessionStore
+from agent_mcp.sessions.veil import Hide
 
 
 class SessionLogs:
     """States by session id, brought up to date when asked for."""
 
-    def __init__(self, store: SessionStore, *, keep: int = 32, keep_events: int = 20_000) -> None:
-        """`keep` states at most, and only while they stand for at most `keep_events` events together."""
+    def __init__(
+        self, store: SessionStore, *, keep: int = 32, keep_events: int = 20_000, hide: Hide = str
+    ) -> None:
+        """`keep` states at most, and only while they stand for at most `keep_events` events together; `hide` takes
+        secrets out of what people see of calls."""
         self._store = store
+        self._hide = hide
         self._keep = keep
         self._keep_events = keep_events
         self._states: WeakValueDictionary[str, SessionState] = WeakValueDictionary()
@@ -47,7 +52,7 @@ class SessionLogs:
     def _held(self, session_id: str) -> SessionState:
         state = self._states.get(session_id)
         if state is None:
-            state = self._states[session_id] = SessionState(session_id)
+            state = self._states[session_id] = SessionState(session_id, hide=self._hide)
         self._recent[session_id] = state
         self._recent.move_to_end(session_id)
         self._trim()

@@ -94,7 +94,7 @@ def _split(head: Entry, key: str, text: str) -> Iterator[Entry]:
 def call_view(call: CallState, *, whole: bool) -> Entry:
     """A tool call as results and transcripts show it; `arguments` whole, or cut to a line of JSON."""
     server, _, tool = call.call.name.partition("__")
-    shown = call.shown
+    shown = call.veiled
     arguments: Any = shown.raw_arguments if shown.arguments is None else shown.arguments
     line = json.dumps(arguments, ensure_ascii=False)
     asked = [_question_view(one) for one in call.inputs[-SHOWN_QUESTIONS:]]

@@ -1,0 +1,49 @@
+"""People see no secret in a call's arguments; the call that is sent and kept has it."""
+
+from agent_mcp.agent.messages import ToolCall, Usage
+from agent_mcp.config.blot import Blot
+from agent_mcp.server.results import turn_result
+from agent_mcp.sessions.events import ApprovalAsked, Event, EventData, ModelReplied, UserMessageAdded
+from agent_mcp.sessions.log import SessionState
+from agent_mcp.sessions.reports import report_turn
+from agent_mcp.sessions.transcript import as_markdown, entries
+from agent_mcp.sessions.veil import veiled
+
+SECRET = "tell-nobody-42"
+CALL = ToolCall("call_1", "desk__login", {"password": SECRET, "more": [{"x": f"a {SECRET}"}, 1, None]})
+PADDED = ToolCall("call_2", "desk__login", {"pad": "y" * 140, "password": SECRET})
+
+
+def _state(*calls: ToolCall) -> SessionState:
+    state = SessionState("s1", hide=Blot([SECRET]))
+    events: list[EventData] = [
+        UserMessageAdded("go"),
+        ModelReplied(0, calls, "tool_use", Usage(), read=1),
+        *(ApprovalAsked(call.id, 0.0) for call in calls),
+    ]
+    state.absorb(Event(seq, 1, 0.0, data) for seq, data in enumerate(events, start=1))
+    return state
+
+
+def test_no_view_shows_it_also_where_a_line_is_cut_through_it() -> None:
+    state = _state(CALL, PADDED)
+    views = [
+        str(entries(state, "full")),
+        as_markdown(entries(state, "steps")),
+        turn_result(report_turn(state, turn=state.turn)).model_dump_json(),
+    ]
+    for view in views:
+        assert "***" in view
+        assert SECRET[:6] not in view
+
+
+def test_the_call_that_is_sent_keeps_it() -> None:
+    (call,) = _state(CALL).open_calls()
+    assert call.arguments == CALL.arguments
+
+
+def test_what_holds_none_stays_as_it_is_and_broken_json_is_veiled_too() -> None:
+    assert veiled(CALL, Blot(["something-else"])) == CALL
+    assert (
+        veiled(ToolCall("c", "n", None, raw_arguments=f"{{{SECRET}"), Blot([SECRET])).raw_arguments == "{***"
+    )
