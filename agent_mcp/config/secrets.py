@@ -68,6 +68,12 @@ def secrets_of_model(headers: Mapping[str, str], base_url: str | None) -> frozen
     return _long_enough(_header_values(headers), _of_address(base_url or ""))
 
 
+def secrets_in_replies(key: str, headers: Mapping[str, str], base_url: str | None) -> frozenset[str]:
+    """What of a model's key, headers and address a reply must not repeat: not every word that stands in a header."""
+    found = _long_enough([key], secrets_of_model(headers, base_url)) - {*_harmless(headers)}
+    return frozenset(value for value in found if not _PLAIN_WORD.fullmatch(value))
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name holds a secret; what lies in files and the keyring always is one."""
     return name.startswith((FILE, KEYRING)) or bool(_SECRET_NAME.search(name))

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent_mcp.agent.ports import Model
+from agent_mcp.config.blot import Blot
 from agent_mcp.config.names import with_names
 from agent_mcp.config.schema import ModelEntry
+from agent_mcp.config.secrets import secrets_in_replies
+from agent_mcp.models.discreet import DiscreetModel
 from agent_mcp.models.loading import AdapterLoader, LazyModel
 from agent_mcp.models.prices import PriceList, PricingModel
 from agent_mcp.models.retry import RetryingModel, RetryPolicy
@@ -113,4 +116,5 @@ class ModelCatalog:
     def _open(self, reference: str) -> Model:
         target = resolve_target(reference, self._models, self._environ)
         model = PricingModel(LazyModel(target, self._loader), target, self._prices)
-        return RetryingModel(model, self._retry)
+        blot = Blot(secrets_in_replies(target.api_key, target.headers, target.base_url))
+        return RetryingModel(DiscreetModel(model, blot), self._retry)
