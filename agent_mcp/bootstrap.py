@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from agent_mcp.config.profiles import profile_for
+from agent_mcp.config.blot import Blot
+from agent_mcp.config.profiles import profile_for, to_budget
 from agent_mcp.config.schema import Config
 from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.config.serving import state_keys
@@ -18,13 +19,18 @@ from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
 from agent_mcp.downstream.hub import Hub, open_hub
 from agent_mcp.errors import PublicError
 from agent_mcp.models.catalog import ModelCatalog
+from agent_mcp.observability.telemetry import Telemetry
+from agent_mcp.observability.wishes import open_telemetry
 from agent_mcp.server.app import McpServer, build_server
+from agent_mcp.server.desktop import DesktopNotifier
 from agent_mcp.server.publish import publish
 from agent_mcp.server.tools import PublishedTools
 from agent_mcp.sessions.cards import AgentCards
 from agent_mcp.sessions.chain import depth_of
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.meter import Budgets
+from agent_mcp.sessions.pinning import PinBook
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.retention import Housekeeper
@@ -87,6 +93,7 @@ class App:
     dispatcher: LocalDispatcher
     feed: LiveFeed
     server: McpServer
+    telemetry: Telemetry
 
 
 @asynccontextmanager
@@ -102,14 +109,29 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         store = await stack.enter_async_context(
             open_store(config.store or default_store_url(environ), clock=clock)
         )
+        telemetry = await stack.enter_async_context(
+            open_telemetry(environ, metrics=config.server.metrics)
+        )
+        store = telemetry.watched(store)
         models = ModelCatalog(config.models, environ)
         stack.push_async_callback(models.aclose)
         secrets = declared_secrets(config, environ)
         hub = await stack.enter_async_context(
             open_hub(config.servers, config.unavailable, environ, secrets=secrets)
         )
-        logs = SessionLogs(store)
-        runner = TurnRunner(store=store, logs=logs, models=models, tools=hub, clock=clock, feed=feed)
+        logs = SessionLogs(store, hide=Blot(secrets))
+        budgets = Budgets(store, clock, to_budget(config.server.limits.budget))
+        runner = TurnRunner(
+            store=store,
+            logs=logs,
+            models=models,
+            tools=hub,
+            clock=clock,
+            feed=feed,
+            budgets=budgets,
+            pins=PinBook(store, config.path or ""),
+            observer=telemetry.observer,
+        )
         background = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(background.cancel_scope.cancel)
         dispatcher = await stack.enter_async_context(open_dispatcher(store, runner.run))
@@ -122,6 +144,7 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             tools=hub,
             dispatcher=dispatcher,
             clock=clock,
+            budgets=budgets,
             limits=ServiceLimits(
                 depth=depth_of(environ),
                 running_turns=config.server.max_running_turns,
@@ -134,13 +157,15 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             settings=config.server,
             state_keys=state_keys(config.server, environ),
             agents={name: agent.description for name, agent in config.agents.items()},
+            notify=DesktopNotifier().tell,
             listed=_Preload(models, config.defaults.model, background).begin,
         )
-        publish(server, service, AgentCards(agents, hub))
+        publish(server, service, AgentCards(agents, hub), outside=config.server.approvals == "outside")
         retention = config.retention
         keeper = Housekeeper(store, clock, days=retention.days, sessions=retention.sessions)
         background.start_soon(keeper.run_forever)
-        yield App(config, store, hub, models, service, dispatcher, feed, server)
+        background.start_soon(telemetry.count_queue, store)
+        yield App(config, store, hub, models, service, dispatcher, feed, server, telemetry)
 
 
 class _Preload:

@@ -1,11 +1,12 @@
 """The profile that a session gets from the config: an agent over `defaults`. Pure; opens nothing."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from agent_mcp.config.schema import AgentEntry, ApprovalsEntry, BudgetEntry, Config, ServerEntry
+from agent_mcp.config.schema import AgentEntry, ApprovalsEntry, BudgetEntry, CapsEntry, Config, ServerEntry
 from agent_mcp.config.spelling import nearest
 from agent_mcp.errors import AgentNotFoundError
-from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile, ServerTrust
+from agent_mcp.sessions.profile import CAP_NAMES, ApprovalRules, Budget, Caps, Profile, ServerTrust
 
 _DEFAULT_AGENT = "default"
 _MAX_STEPS = 25
@@ -59,13 +60,23 @@ def _servers(config: Config, agent: AgentEntry) -> tuple[str, ...]:
     return there if named is None else tuple(name for name in dict.fromkeys(named) if name in there)
 
 
+def to_budget(entry: BudgetEntry | None) -> Budget:
+    """A budget as it is held; without an entry it limits nothing."""
+    return _budget(entry or BudgetEntry(), BudgetEntry())
+
+
 def _budget(agent: BudgetEntry, defaults: BudgetEntry) -> Budget:
     return Budget(
-        tokens=defaults.tokens if agent.tokens is None else agent.tokens,
-        cost_usd=defaults.cost_usd if agent.cost_usd is None else agent.cost_usd,
-        seconds=defaults.seconds if agent.seconds is None else agent.seconds,
-        tool_calls=defaults.tool_calls if agent.tool_calls is None else agent.tool_calls,
+        **_limits(agent, defaults),
+        turn=Caps(**_limits(agent.turn, defaults.turn)),
+        day=Caps(**_limits(agent.day, defaults.day)),
     )
+
+
+def _limits(agent: CapsEntry | None, defaults: CapsEntry | None) -> dict[str, Any]:
+    said = [entry for entry in (defaults, agent) if entry is not None]
+    values = {name: [getattr(entry, name) for entry in said] for name in CAP_NAMES}
+    return {name: next((v for v in reversed(each) if v is not None), None) for name, each in values.items()}
 
 
 def _trust(config: Config, servers: Sequence[str]) -> dict[str, ServerTrust]:

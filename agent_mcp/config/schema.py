@@ -93,13 +93,24 @@ class ServerEntry(BaseModel):
     """Patterns over the server's own tool names; None: all."""
 
 
-class BudgetEntry(Strict):
-    """Limits over a session."""
+class CapsEntry(Strict):
+    """Limits over one stretch of work."""
 
     tokens: Annotated[int, Field(gt=0)] | None = None
     cost_usd: Annotated[float, Field(gt=0)] | None = None
     seconds: PositiveSeconds | None = None
     tool_calls: Annotated[int, Field(ge=0)] | None = None
+    input_tokens: Annotated[int, Field(gt=0)] | None = None
+    output_tokens: Annotated[int, Field(gt=0)] | None = None
+    steps: Annotated[int, Field(gt=0)] | None = None
+    """Replies of the model, the closing one included."""
+
+
+class BudgetEntry(CapsEntry):
+    """Limits over a session and, nested, over each of its turns and over a day (UTC) of all such sessions."""
+
+    turn: CapsEntry | None = None
+    day: CapsEntry | None = None
 
 
 class RulesEntry(Strict):
@@ -212,6 +223,8 @@ class LimitsEntry(Strict):
     running_turns: Annotated[int, Field(gt=0)] | None = None
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
     """Over HTTP."""
+    budget: BudgetEntry | None = None
+    """Over each session and turn of a principal's, and over its day with all agents."""
 
 
 class HostEntry(Strict):
@@ -263,6 +276,8 @@ class ServerSettings(Strict):
     """How long a client may take to send a request, or to read what was sent to it."""
     keep_alive_seconds: PositiveSeconds = 60
     """How long a connection without a request stays open."""
+    metrics: bool = False
+    """Figures for Prometheus at `/metrics` over HTTP, for who has a token where one is asked for."""
     connection_idle_seconds: PositiveSeconds = 600
     """How long the old era's MCP connection (`Mcp-Session-Id`) is kept without a request."""
 

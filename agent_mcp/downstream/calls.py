@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import anyio
@@ -17,6 +17,7 @@ from mcp.shared.inbound import mcp_param_headers
 from agent_mcp.agent.events import Emit, ToolProgress
 from agent_mcp.agent.messages import ResultCode, ToolCall, ToolResult
 from agent_mcp.agent.tools import Tool
+from agent_mcp.downstream.agents import ask_agent, runs_agent
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.content import to_result
 from agent_mcp.downstream.desk import CallDesk
@@ -32,6 +33,8 @@ from agent_mcp.downstream.faults import (
 from agent_mcp.downstream.live import Live
 from agent_mcp.downstream.peer import OnProgress
 from agent_mcp.downstream.wire import JsonObject
+from agent_mcp.sessions.chain import bill_of
+from agent_mcp.sessions.ports import ChainLink
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,8 @@ class Order:
     """Told which connection the call goes over."""
     desk: CallDesk
     """Answers what the server asks on the way."""
+    link: ChainLink | None = None
+    """Our turn, for servers that are agents too."""
 
     @property
     def server(self) -> str:
@@ -71,7 +76,8 @@ async def run_call(order: Order) -> ToolResult:
         code, message = _explained(error, order)
         message = order.connection.server.without_secrets(message)
         return ToolResult.failure(order.call, code, message, duration_ms=_took(order, started))
-    return to_result(order.call, answer, duration_ms=_took(order, started))
+    result = to_result(order.call, answer, duration_ms=_took(order, started))
+    return replace(result, bill=bill_of(answer.get("_meta"), order.server))
 
 
 async def _answer(order: Order) -> JsonObject:
@@ -90,13 +96,28 @@ async def _ask_over(live: Live, order: Order) -> JsonObject:
     order.on_live(live)
     async with live.in_use():
         try:
-            return await _ask(live, order)
+            return await _ask_whom(live, order)
         except RpcError as error:
             if _is_loss(error):
                 raise ConnectionLostError(error.message) from error
             raise
         except ConnectionLostError as error:
             raise ConnectionLostError(await live.epitaph(), sent=error.sent) from error
+
+
+async def _ask_whom(live: Live, order: Order) -> JsonObject:
+    tool_name = order.tool.tool_name
+    if order.link is None or not runs_agent(live, tool_name):
+        return await _ask(live, order)
+    link = order.link
+
+    async def ask(more: Mapping[str, Any]) -> JsonObject:
+        answer = await _ask(live, replace(order, meta={**order.meta, **more}))
+        if link.cancelled and (bill := bill_of(answer.get("_meta"), order.server)):
+            link.bill(order.call.id, bill)
+        return answer
+
+    return await ask_agent(live, order.call, tool_name=tool_name, meta=order.meta, link=link, ask=ask)
 
 
 async def _ask(live: Live, order: Order) -> JsonObject:

@@ -59,6 +59,8 @@ class Channel:
     """What we declare that we can do for the server."""
     instructions: str = ""
     """What the server says for whoever uses its tools."""
+    server_name: str = ""
+    """What the server calls itself; empty where it does not say."""
 
     async def request(
         self,
@@ -175,7 +177,9 @@ async def _discover(peer: Peer, offers: Mapping[str, Any]) -> Channel:
     mutual = _mutual(versions)
     if not mutual:
         raise UnavailableError(f"it speaks none of our protocol versions, but {versions}")
-    return Channel(peer, "modern", mutual[-1], _capabilities(answer), offers, _instructions(answer))
+    return Channel(
+        peer, "modern", mutual[-1], _capabilities(answer), offers, _instructions(answer), _server_name(answer)
+    )
 
 
 async def _ask_for_versions(peer: Peer, protocol_version: str, offers: Mapping[str, Any]) -> JsonObject:
@@ -206,12 +210,25 @@ async def _initialize(peer: Peer, offers: Mapping[str, Any]) -> Channel:
     if not isinstance(chosen, str) or chosen not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise UnavailableError(f"it speaks protocol version {chosen!r}, which we do not")
     await peer.notify("notifications/initialized", headers={MCP_PROTOCOL_VERSION_HEADER: chosen})
-    return Channel(peer, "legacy", chosen, _capabilities(answer), offers, _instructions(answer))
+    return Channel(
+        peer, "legacy", chosen, _capabilities(answer), offers, _instructions(answer), _server_name(answer)
+    )
 
 
 def _instructions(answer: JsonObject) -> str:
     said = answer.get("instructions")
     return said if isinstance(said, str) else ""
+
+
+def _server_name(answer: JsonObject) -> str:
+    """In the older dialect a field of the answer, in the newer one a part of its `_meta`."""
+    match answer:
+        case {"serverInfo": {"name": str(name)}}:
+            return name
+        case {"_meta": {"io.modelcontextprotocol/serverInfo": {"name": str(name)}}}:
+            return name
+        case _:
+            return ""
 
 
 def _add_envelope(params: JsonObject, protocol_version: str, offers: Mapping[str, Any]) -> None:

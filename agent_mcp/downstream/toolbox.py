@@ -11,7 +11,7 @@ from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.desk import CallDesk
 from agent_mcp.downstream.live import Live
 from agent_mcp.downstream.naming import name_prefix
-from agent_mcp.sessions.chain import ANCESTRY_KEY, META_PREFIX
+from agent_mcp.sessions.chain import ANCESTRY_KEY, CALL_KEY, SESSION_KEY
 from agent_mcp.sessions.offers import Offer
 from agent_mcp.sessions.ports import ToolScope
 
@@ -127,13 +127,13 @@ class ServerToolbox:
                 self._memory.used(scope.session_id, tool.server, live.generation)
 
         meta: dict[str, object] = {
-            f"{META_PREFIX}idempotencyKey": f"{scope.session_id}/{scope.turn}/{call.id}",
-            f"{META_PREFIX}sessionId": scope.session_id,
+            CALL_KEY: f"{scope.session_id}/{scope.turn}/{call.id}",
+            SESSION_KEY: scope.session_id,
             ANCESTRY_KEY: list(scope.ancestry),
             **scope.call_meta(),
         }
         desk = CallDesk(call.id, scope, connection.server.entry)
-        return await run_call(Order(call, tool, connection, meta, scope.emit, remember, desk))
+        return await run_call(Order(call, tool, connection, meta, scope.emit, remember, desk, scope.chain))
 
     def _unknown(self, call: ToolCall) -> ToolResult:
         for server, reason in self._down.items():

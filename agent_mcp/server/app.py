@@ -31,9 +31,9 @@ from agent_mcp.server.progress import Report
 from agent_mcp.server.publish import CACHE_HINTS
 from agent_mcp.server.relaying import channel_for
 from agent_mcp.server.tasks import EXTENSION, SOON, takes_tasks
-from agent_mcp.server.tools import Caller, PublishedTools
+from agent_mcp.server.tools import Caller, Notify, PublishedTools
 from agent_mcp.server.updates import open_tasks
-from agent_mcp.sessions.chain import ancestry_of
+from agent_mcp.sessions.chain import allowance_of, ancestry_of, call_key_of
 
 Context = ServerRequestContext[Any, Any]
 Listed = Callable[[], None]
@@ -77,9 +77,10 @@ def build_server(
     state_keys: Sequence[bytes] = (),
     agents: Mapping[str, str] | None = None,
     listed: Listed,
+    notify: Notify | None = None,
 ) -> McpServer:
     """The server. `agents`: names and descriptions, for the instructions; `state_keys` are shared by its replicas;
-    `listed` is told of each tool listing.
+    `listed` is told of each tool listing, `notify` of calls that nobody could be asked about.
     """
     catalogue = {tool.name: tool for tool in published_tools()}
 
@@ -91,8 +92,11 @@ def build_server(
         if params.name not in catalogue:
             text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(catalogue))}."
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-        own = tools.for_principal(principal_of(ctx), ancestry=ancestry_of(ctx.meta or {}))
-        return await own.call(params.name, params.arguments or {}, _caller(ctx, params, settings))
+        meta: Mapping[str, Any] = ctx.meta or {}
+        own = tools.for_principal(
+            principal_of(ctx), ancestry=ancestry_of(meta), allowance=allowance_of(meta)
+        )
+        return await own.call(params.name, params.arguments or {}, _caller(ctx, params, settings, notify))
 
     def schema(name: str) -> dict[str, Any] | None:
         return catalogue[name].input_schema if name in catalogue else None
@@ -114,18 +118,28 @@ def build_server(
     return server
 
 
-def _caller(ctx: Context, params: CallToolRequestParams, settings: ServerSettings) -> Caller:
+def _caller(
+    ctx: Context, params: CallToolRequestParams, settings: ServerSettings, notify: Notify | None
+) -> Caller:
     client = ctx.session.client_params
     name = client.client_info.name if client is not None else None
     # Whoever takes tasks need not wait in the call, and is asked by the task.
     in_task = takes_tasks(ctx)
+    outside = settings.approvals == "outside"
+    asker = None if outside else asker_for(ctx)
+    # Over HTTP the person may sit anywhere but at this machine.
+    here = settings.notify and ctx.request is None and not (in_task and asker is not None)
     return Caller(
         wait=SOON if in_task else host_wait(name, settings),
         report=_report(ctx),
-        asker=None if in_task else asker_for(ctx),
+        asker=None if in_task else asker,
+        notify=notify if here else None,
+        outside=outside,
         channel=None if in_task else channel_for(ctx),
         retry=retry_of(params),
         is_gone=partial(is_gone, ctx),
+        call_key=call_key_of(ctx.meta or {}),
+        wants_bill=bool(ancestry_of(ctx.meta or {})),
     )
 
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from agent_mcp.errors import InvalidArgumentError
 from agent_mcp.server.hosts import MAX_WAIT_SECONDS
+from agent_mcp.sessions.profile import CAP_NAMES, Budget, Caps
 from agent_mcp.sessions.transcript import cut
 
 
@@ -48,6 +49,10 @@ Wait = Annotated[
 ]
 
 
+SHORT = WithJsonSchema({"type": "object"})
+"""For what is told by a description alone: each character is paid for in every request."""
+
+
 class Arguments(BaseModel):
     """What all tools share."""
 
@@ -55,13 +60,34 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class BudgetArgument(Arguments):
-    """Limits over the whole session."""
+class CapsArgument(Arguments):
+    """Limits over one stretch."""
 
     tokens: AtLeast1 | None = None
     cost_usd: Positive | None = None
     seconds: Positive | None = None
     tool_calls: AtLeast0 | None = None
+    input_tokens: AtLeast1 | None = None
+    output_tokens: AtLeast1 | None = None
+    steps: AtLeast1 | None = None
+
+    @property
+    def caps(self) -> Caps:
+        """As limits."""
+        return Caps(**{name: getattr(self, name) for name in CAP_NAMES})
+
+
+class BudgetArgument(CapsArgument):
+    """Limits over the whole session and other stretches."""
+
+    turn: Annotated[CapsArgument | None, SHORT] = None
+    day: Annotated[CapsArgument | None, SHORT] = None
+
+    @property
+    def budget(self) -> Budget:
+        """As a budget."""
+        turn, day = self.turn or CapsArgument(), self.day or CapsArgument()
+        return Budget(**self.caps.limits, turn=turn.caps, day=day.caps)
 
 
 class StartSession(Arguments):
@@ -79,7 +105,7 @@ class StartSession(Arguments):
     max_steps: Annotated[AtLeast1 | None, Field(description="Model replies per turn")] = None
     budget: Annotated[
         Annotated[BudgetArgument, BeforeValidator(_from_json)] | None,
-        Field(description="Limits over the session"),
+        Field(description="Limits over the session; the same keys in `turn` and `day`"),
     ] = None
     wait_seconds: Wait = None
 
@@ -118,6 +144,10 @@ class Approve(Arguments):
     session_id: SessionId
     call_id: Annotated[str, Field(description="call_id of a waiting approval")]
     decision: Literal["allow", "deny"]
+    scope: Annotated[
+        Literal["once", "arguments", "session"],
+        Field(description="allow also, for the session, this tool with these arguments, or this tool"),
+    ] = "once"
     reason: Annotated[str | None, Field(description="Told to the model with a denial")] = None
     wait_seconds: Wait = None
 
@@ -189,7 +219,8 @@ def _explain(model: type[Arguments], error: ErrorDetails) -> str:
 
 
 def _unknown(model: type[Arguments], loc: tuple[int | str, ...]) -> str:
-    known = list((BudgetArgument if len(loc) > 1 else model).model_fields)
+    inner = (model, BudgetArgument, CapsArgument)
+    known = list(inner[min(len(loc), len(inner)) - 1].model_fields)
     name = str(loc[-1]) if loc else ""
     near = get_close_matches(name, known, 1, 0.5)
     guess = f" Did you mean {near[0]!r}?" if near else ""

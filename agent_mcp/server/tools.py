@@ -4,22 +4,25 @@ Whatever a tool raises on purpose becomes a result of that tool's own schema; no
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult
 
-from agent_mcp.errors import InternalError, PublicError
+from agent_mcp.errors import ApprovalOutsideError, InternalError, PublicError
 from agent_mcp.server import arguments as args
 from agent_mcp.server import results
-from agent_mcp.server.asking import Answers, Asker, Retry
+from agent_mcp.server.asking import Asker, Retry
 from agent_mcp.server.hosts import HostWait
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
 from agent_mcp.server.relaying import InputChannel, Relay, relaying
+from agent_mcp.server.settling import Answers, settle
+from agent_mcp.sessions.chain import BILL_KEY, session_of_call, to_bill
 from agent_mcp.sessions.live import LiveFeed
-from agent_mcp.sessions.log import SessionState, SessionStatus
+from agent_mcp.sessions.log import CallState, SessionState, SessionStatus
 from agent_mcp.sessions.ports import Clock
+from agent_mcp.sessions.profile import Caps
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.service import SessionService, Watcher
 from agent_mcp.sessions.start import StartRequest, new_session_id
@@ -29,6 +32,9 @@ log = logging.getLogger(__name__)
 
 ECHOED_CHARACTERS = 200
 """An id that is none is echoed at most so long."""
+
+
+Notify = Callable[[Sequence[CallState]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +51,16 @@ class Caller:
     """How servers' questions are put to the host's user; None: not by this call."""
     retry: Retry | None = None
     """What the call brings back of the one that it retries."""
+    notify: Notify | None = None
+    """Tells the person at this machine of calls that nobody could be asked about; None: they are not told."""
+    outside: bool = False
+    """Approvals are answered outside of hosts alone."""
     is_gone: Callable[[], bool] = lambda: False
     """Whether nobody is there any more to read the result."""
+    call_key: str | None = None
+    """The call's own name, which it keeps when it is sent again; other agents give their calls one."""
+    wants_bill: bool = False
+    """Whether it is another agent's call, whose budget pays."""
 
 
 Result = CallToolResult | InputRequiredResult
@@ -71,9 +85,12 @@ class PublishedTools:
             "close_session": self.close_session,
         }
 
-    def for_principal(self, principal: str, *, ancestry: tuple[str, ...] = ()) -> "PublishedTools":
-        """The same tools on the sessions of one principal alone; `ancestry`: the sessions that the call comes from."""
-        service = self._service.for_principal(principal).under(ancestry)
+    def for_principal(
+        self, principal: str, *, ancestry: tuple[str, ...] = (), allowance: Caps | None = None
+    ) -> "PublishedTools":
+        """The same tools on the sessions of one principal alone; `ancestry`: the sessions that the call comes from,
+        `allowance`: what they let it spend."""
+        service = self._service.for_principal(principal).under(ancestry, allowance)
         return PublishedTools(service, feed=self._feed, clock=self._clock)
 
     async def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> Result:
@@ -106,7 +123,7 @@ class PublishedTools:
         )
         session_id = start.session_id
         if session_id is None:
-            session_id = caller.retry.session_id if caller.retry is not None else new_session_id()
+            session_id = caller.retry.session_id if caller.retry is not None else _new_id(caller)
 
         def started(wait_seconds: float, watcher: Watcher | None) -> Awaitable[TurnReport]:
             return self._service.start(
@@ -129,6 +146,8 @@ class PublishedTools:
     async def approve(self, given: Mapping[str, Any], caller: Caller) -> Result:
         """Answer a waiting approval."""
         approve = args.parse(args.Approve, given)
+        if caller.outside:
+            raise ApprovalOutsideError(approve.call_id)
 
         async def approved(wait_seconds: float, watcher: Watcher | None) -> TurnReport:
             report = await self._service.approve(
@@ -136,6 +155,7 @@ class PublishedTools:
                 approve.call_id,
                 approve.decision,
                 reason=approve.reason or "",
+                scope=approve.scope,
                 wait_seconds=wait_seconds,
                 watcher=watcher,
             )
@@ -219,30 +239,35 @@ class PublishedTools:
         while report.status == "needs_approval" and caller.asker is not None:
             left = until - self._clock.monotonic()
             if answers is None and left > 0:
-                answers = await caller.asker.ask(report.session_id, report.approvals, seconds=left)
+                answers = await self._ask(report, caller.asker, left)
             if isinstance(answers, InputRequiredResult):
                 return answers
-            if not answers:
+            if not answers or not await settle(self._service, report.session_id, answers):
                 break
-            report = await self._answered(report.session_id, answers, until, watcher)
+            left = max(0.0, until - self._clock.monotonic())
+            report = await self._service.send(report.session_id, None, wait_seconds=left, watcher=watcher)
             if (required := await relay.required(report.session_id, report.inputs)) is not None:
                 return required
             answers = None
         return report
 
-    async def _answered(
-        self, session_id: str, answers: Answers, until: float, watcher: Watcher | None
-    ) -> TurnReport:
-        for call_id, decision in answers.items():
-            reason = "declined at the host" if decision == "deny" else ""
-            await self._service.approve(session_id, call_id, decision, reason=reason, wait_seconds=0)
-        left = max(0.0, until - self._clock.monotonic())
-        return await self._service.send(session_id, None, wait_seconds=left, watcher=watcher)
+    async def _ask(
+        self, report: TurnReport, asker: Asker, seconds: float
+    ) -> Answers | InputRequiredResult | None:
+        """Ask, and have it in the log that a person was asked, if they have not decided at once."""
+        asked = await asker.ask(report.session_id, report.approvals, seconds=seconds)
+        if asked is not None and (isinstance(asked, InputRequiredResult) or not asked):
+            await self._service.shown(report.session_id, [call.call.id for call in report.approvals])
+        return asked
 
     async def _delivered(
         self, report: TurnReport, caller: Caller, waits: results.Waits | None = None
     ) -> CallToolResult:
-        result = results.turn_result(report, waits=waits)
+        if report.approvals and caller.notify is not None:
+            caller.notify([call for call in report.approvals if call.shown is None])
+        result = results.turn_result(report, waits=waits, outside=caller.outside)
+        if caller.wants_bill:
+            result.meta = {BILL_KEY: to_bill(f"{report.session_id}/{report.turn}", report.spent)}
         if not caller.is_gone():
             await self._service.delivered(report)
         return result
@@ -262,3 +287,8 @@ class PublishedTools:
             return None if session_id is None else (await self._service.summary(session_id)).status
         except PublicError:
             return None
+
+
+def _new_id(caller: Caller) -> str:
+    """Of a call that has a name of its own, always the same: so its caller can stop what it does not know yet."""
+    return new_session_id() if caller.call_key is None else session_of_call(caller.call_key)

@@ -6,6 +6,7 @@ agents that it called, by other sessions on the same day), no reply is asked for
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agent_mcp.agent.messages import Media, Message, Reply, Text, ToolCall, ToolResults, UserMessage
 from agent_mcp.agent.spending import Spent
@@ -19,7 +20,6 @@ CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = 1_600
 """About what providers count for an image."""
 
-_COUNTED_TOKENS = ("tokens", "input_tokens", "output_tokens")
 _UNITS = {
     "tokens": "tokens",
     "input_tokens": "input tokens",
@@ -105,7 +105,7 @@ def left(stretches: Sequence[Stretch], *, kept: Spent, share: int) -> Caps:
         for cap, limit in stretch.caps.limits.items():
             rest = max(0, limit - getattr(stretch.spent, cap) - getattr(kept, cap))
             # Calls of one step run side by side: they share all but the time.
-            part = rest if cap == "seconds" else rest / share
+            part: Any = rest if cap == "seconds" else rest / share
             found = found.narrowed(Caps(**{cap: part if cap in ("cost_usd", "seconds") else int(part)}))
     return found
 

@@ -46,6 +46,12 @@ def ancestry_of(meta: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in cast("list[object]", names[: MAX_DEPTH + 1]) if isinstance(name, str))
 
 
+def call_key_of(meta: Mapping[str, Any]) -> str | None:
+    """The name that a call keeps when it is sent again; only agents of ours have it mean something."""
+    key: object = meta.get(CALL_KEY)
+    return key if isinstance(key, str) and key and ancestry_of(meta) else None
+
+
 def may_spend(tool_name: str) -> bool:
     """Whether a call of an agent-mcp's tool may have a model work; by its name alone, whatever server it is on."""
     return tool_name in ("start_session", "send_message", "approve")
@@ -74,15 +80,18 @@ def bill_of(meta: object, server: str) -> Bill | None:
         return None
     bill = cast("dict[str, Any]", given)
     figures = {name: int(_number(bill.get(name)) or 0) for name in (*_BILLED, "unpriced")}
-    return Bill(f"{server}/{bill.get('turn')}", Spent(**figures, cost_usd=_number(bill.get("cost_usd")) or 0.0))
+    return Bill(
+        f"{server}/{bill.get('turn')}", Spent(**figures, cost_usd=_number(bill.get("cost_usd")) or 0.0)
+    )
 
 
 _BILLED = ("steps", "tool_calls", "input_tokens", "output_tokens")
 
 
 def _number(value: object) -> Any:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return value if good and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
 
 
 def session_of_call(key: str) -> str:

@@ -125,9 +125,7 @@ class LogJournal:
             FencedError: it does not.
         """
         turn, charge = self.claim.turn, self._charge(events)
-        stored = await self._store.append(
-            self.state.id, turn, events, epoch=self.claim.epoch, charge=charge
-        )
+        stored = await self._store.append(self.state.id, turn, events, epoch=self.claim.epoch, charge=charge)
         await self._logs.absorb(self.state, stored)
 
     def _charge(self, events: Sequence[EventData]) -> Charge | None:

@@ -22,6 +22,7 @@ from agent_mcp.sessions.budgets import (
     unsaid_tokens,
 )
 from agent_mcp.sessions.chain import may_spend
+from agent_mcp.sessions.events import AllowanceGiven
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.ports import Clock, SessionStore
 from agent_mcp.sessions.profile import Budget, Caps, Profile
@@ -77,6 +78,16 @@ class Budgets:
             spent = await self._store.spent(day, principal=principal)
             found.append(Stretch("your day", self._each.day, spent, TOMORROW, knows_prices=False))
         return found
+
+    async def allow(self, state: SessionState, turn: int, allowance: Caps) -> None:
+        """Write down what the agent that calls allows the turn from here on, where that is narrower than before."""
+        if not allowance.limits or turn != len(state.turns) or state.active is None:
+            return
+        spent, known = state.tally.of_turn(turn), state.tally.allowances.get(turn, Caps())
+        whole = {name: getattr(spent, name) + limit for name, limit in allowance.limits.items()}
+        caps = known.narrowed(Caps(**whole))
+        if caps != known:
+            await self._store.append(state.id, turn, [AllowanceGiven(caps)])
 
     async def check_begin(
         self, state: SessionState, payer: Payer, *, message: str = "", allowance: Caps | None = None

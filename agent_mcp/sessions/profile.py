@@ -5,7 +5,7 @@ A profile is resolved once, when the session starts, and stored with it: a chang
 
 from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Caps:
     """Replies of the model, the closing one included."""
 
     @property
-    def limits(self) -> dict[str, int | float]:
+    def limits(self) -> dict[str, Any]:
         """Those that are set, by name."""
         values = ((name, getattr(self, name)) for name in CAP_NAMES)
         return {name: value for name, value in values if value is not None}

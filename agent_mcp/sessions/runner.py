@@ -242,9 +242,7 @@ class TurnRunner:
         fixed = FixedTools(marked, profile=profile, journal=journal)
         rulings = Rulings(profile, journal.state)
         recorded = RecordedTools(fixed, profile=profile, journal=journal, rulings=rulings)
-        timed = TimedTools(
-            recorded, profile=profile, journal=journal, meter=meter, bound=answering.bound
-        )
+        timed = TimedTools(recorded, profile=profile, journal=journal, meter=meter, bound=answering.bound)
         approved = ApprovedTools(
             timed,
             profile=profile,

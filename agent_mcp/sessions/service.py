@@ -30,6 +30,7 @@ from agent_mcp.sessions.events import (
     SessionClosed,
 )
 from agent_mcp.sessions.fork import forked_events
+from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.meter import Budgets, Payer
 from agent_mcp.sessions.paging import PageRequest, SessionPage, read_page
@@ -127,6 +128,11 @@ class SessionService:
             return await self._start_again(known, request, wait_seconds, watcher)
         check_depth(self._ancestry, self._limits.depth)
         profile = await self._profile(request)
+        if request.message is not None:
+            payer = Payer(profile, self._principal)
+            await self._budgets.check_begin(
+                SessionState(""), payer, message=request.message, allowance=self._allowance
+            )
         session_id = session_id or new_session_id()
         profile = replace(profile, ancestry=(*self._ancestry, chain_name(session_id)))
         session = NewSession(
@@ -145,6 +151,7 @@ class SessionService:
         self._lists.changed(self._principal)
         if request.message is None:
             return self._watch.report(await self._logs.state(session_id), None)
+        await self._budgets.allow(await self._logs.state(session_id), 1, self._allowance)
         return await self._watch.wait(session_id, turn=1, wait_seconds=wait_seconds, watcher=watcher)
 
     async def send(
@@ -161,6 +168,7 @@ class SessionService:
         await self._expire(session_id)
         if message is None:
             state = await self._logs.state(session_id)
+            await self._budgets.allow(state, len(state.turns), self._allowance)
             return await self._watch.wait(
                 session_id, turn=len(state.turns), wait_seconds=wait_seconds, watcher=watcher
             )
@@ -168,6 +176,7 @@ class SessionService:
         async with self._room.entry():
             await self._check_turn(record, message)
             submitted = await self._store.submit(session_id, message)
+        await self._budgets.allow(await self._logs.state(session_id), submitted.turn, self._allowance)
         report = await self._watch.wait(
             session_id, turn=submitted.turn, wait_seconds=wait_seconds, watcher=watcher
         )
@@ -199,6 +208,7 @@ class SessionService:
             known = f"Waiting now: {', '.join(waiting)}." if waiting else "No call waits for approval now."
             raise ApprovalNotFoundError(f"No call {call_id!r} waits for approval in this session. {known}")
         turn = state.steps[call.step].turn
+        await self._budgets.allow(state, turn, self._allowance)
         if call.waiting:
             given = ApprovalGiven(call_id, decision, reason, scope)
             if self._clock.now() >= call.asked.expires_at:
@@ -360,13 +370,17 @@ class SessionService:
         profile = narrowed(agent, request, self._agents)
         model = await self._models.resolve(profile.model)
         self._models.open_model(model)
+        profile = replace(profile, model=model)
+        await self._check_price(profile)
+        return profile
+
+    async def _check_price(self, profile: Profile) -> None:
         limits_cost = self._budgets.limit_cost(profile, self._allowance)
-        if limits_cost and not await self._models.has_price(model):
+        if limits_cost and not await self._models.has_price(profile.model):
             raise BudgetExceededError(
-                f"The model {model} has no known price, so a budget of cost cannot be held.",
+                f"The model {profile.model} has no known price, so a budget of cost cannot be held.",
                 hint="Choose a model with a known price, or a budget of tokens.",
             )
-        return replace(profile, model=model)
 
     async def _check_turn(self, record: SessionRecord, message: str) -> None:
         """Whether a new turn may begin; a message that joins a turn or is sent again needs no room."""
@@ -377,5 +391,6 @@ class SessionService:
         if turn is not None and not turn.delivered and turn.messages[-1:] == [message]:
             return
         await self._room.check_turn(self._principal)
+        await self._check_price(record.profile)
         payer = Payer(record.profile, record.principal)
         await self._budgets.check_begin(state, payer, message=message, allowance=self._allowance)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from typing import Protocol
@@ -104,7 +104,7 @@ def narrowed(profile: Profile, request: StartRequest, agents: Agents) -> Profile
         servers=_servers(profile, request.servers),
         tools=profile.tools if request.tools is None else (*profile.tools, request.tools),
         max_steps=_max_steps(profile, request.max_steps),
-        budget=profile.budget if request.budget is None else _tighter(profile.budget, request.budget),
+        budget=profile.budget if request.budget is None else profile.budget.tightened(request.budget),
     )
 
 
@@ -139,16 +139,3 @@ def _max_steps(profile: Profile, asked: int | None) -> int:
     if asked < 1:
         raise InvalidArgumentError(f"max_steps: must be 1 or more, not {asked}.")
     return min(asked, profile.max_steps)
-
-
-def _tighter(first: Budget, second: Budget) -> Budget:
-    one: Mapping[str, float | None] = asdict(first)
-    other: Mapping[str, float | None] = asdict(second)
-    limits = {key: [v for v in (one[key], other[key]) if v is not None] for key in one}
-    tokens, tool_calls = limits["tokens"], limits["tool_calls"]
-    return Budget(
-        tokens=int(min(tokens)) if tokens else None,
-        cost_usd=min(limits["cost_usd"], default=None),
-        seconds=min(limits["seconds"], default=None),
-        tool_calls=int(min(tool_calls)) if tool_calls else None,
-    )

@@ -119,34 +119,6 @@ SELECT count(*) FROM turns AS t JOIN sessions AS s ON s.id = t.session
 WHERE t.status <> 'done' AND s.principal = ?
 """
 
-COUNT_OPEN = """
-SELECT count(*) FROM sessions AS s
-WHERE principal = ?
-    AND NOT EXISTS (SELECT 1 FROM events WHERE session = s.id AND kind = 'session_closed')
-"""
-
-# `title` and `casefold` are functions of ours (see `reader`). The subqueries on the outside run for the page alone.
-LISTING = """
-WITH page AS (
-    SELECT id, json_extract(config, '$.agent') AS agent, created, updated
-    FROM sessions AS s
-    WHERE (:principal IS NULL OR principal = :principal)
-        AND (:query = '' OR instr(casefold(id || char(10) || json_extract(config, '$.agent') || char(10) || title((
-            SELECT substr(json_extract(data, '$.text'), 1, 400) FROM events
-            WHERE session = s.id AND kind = 'user_message' ORDER BY seq LIMIT 1))), :query))
-        AND (:before_at IS NULL OR (updated, id) < (:before_at, :before_id))
-    ORDER BY updated DESC, id DESC
-    LIMIT :limit
-)
-SELECT
-    id, agent, created, updated,
-    (SELECT coalesce(max(n), 0) FROM turns WHERE session = page.id),
-    (SELECT status FROM turns WHERE session = page.id ORDER BY n DESC LIMIT 1),
-    EXISTS (SELECT 1 FROM events WHERE session = page.id AND kind = 'session_closed'),
-    title((SELECT substr(json_extract(data, '$.text'), 1, 400) FROM events
-           WHERE session = page.id AND kind = 'user_message' ORDER BY seq LIMIT 1))
-FROM page
-ORDER BY updated DESC, id DESC
-"""
+COUNT_OPEN = "SELECT count(*) FROM sessions WHERE principal = ? AND closed = 0"
 
 DATA_VERSION = "PRAGMA data_version"

@@ -19,14 +19,14 @@ from agent_mcp.sessions.events import Event
 from agent_mcp.sessions.ports import SessionListing, SessionRecord, TurnRef
 from agent_mcp.store import queries, upkeep_queries
 from agent_mcp.store.blobs import blobs_of, put_back
-from agent_mcp.store.codec import clean, decode, decode_profile
+from agent_mcp.store.codec import decode, decode_profile
 from agent_mcp.store.connect import connect_reader
 from agent_mcp.store.faults import closed_error, store_error
+from agent_mcp.store.listing import Wanted, read_page
 
 INLINE_EVENTS = 64
 """Up to this many new events are read in the event loop (under 1 ms); more go to a thread."""
 MAX_READING_THREADS = 4
-TITLE_CHARACTERS = 80
 
 _T = TypeVar("_T")
 
@@ -58,19 +58,9 @@ class Reader:
             return self._here_and_now(lambda connection: _events(connection, session_id, after))
         return await self.in_thread(lambda connection: _events(connection, session_id, after))
 
-    async def listing(
-        self, *, principal: str | None, query: str, limit: int, before: tuple[float, str] | None
-    ) -> Sequence[SessionListing]:
+    async def listing(self, wanted: Wanted) -> Sequence[SessionListing]:
         """A page of a principal's sessions, or of everybody's, by last update, newest first."""
-        before_at, before_id = before or (None, None)
-        parameters = {
-            "principal": principal,
-            "query": _fold(clean(query)).casefold(),
-            "limit": limit,
-            "before_at": before_at,
-            "before_id": before_id,
-        }
-        return await self.in_thread(lambda connection: _listing(connection, parameters))
+        return await self.in_thread(lambda connection: read_page(connection, wanted))
 
     def first_unfinished(self) -> Sequence[TurnRef]:
         """The first turn of each session that has not ended, whoever owns it."""
@@ -124,19 +114,13 @@ class Reader:
 
     def _borrow(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            connection = self._spare.pop() if self._spare else self._open_spare()
+            connection = self._spare.pop() if self._spare else connect_reader(self._path)
             try:
                 return read(connection)
             finally:
                 self._give_back(connection)
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
-
-    def _open_spare(self) -> sqlite3.Connection:
-        connection = connect_reader(self._path)
-        connection.create_function("title", 1, _to_title, deterministic=True)
-        connection.create_function("casefold", 1, str.casefold, deterministic=True)
-        return connection
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         if self._closed:
@@ -173,10 +157,6 @@ def whole(connection: sqlite3.Connection, kind: str, data: str) -> str:
         ) from error
 
 
-def _listing(connection: sqlite3.Connection, parameters: dict[str, Any]) -> Sequence[SessionListing]:
-    return [_to_listing(row) for row in connection.execute(queries.LISTING, parameters).fetchall()]
-
-
 def _to_record(row: Any) -> SessionRecord:
     session_id, head, config, created, updated, parent, origin, principal = row
     return SessionRecord(
@@ -189,26 +169,3 @@ def _to_record(row: Any) -> SessionRecord:
         origin=origin,
         principal=principal,
     )
-
-
-def _to_listing(row: Any) -> SessionListing:
-    session_id, agent, created, updated, turns, status, closed, title = row
-    return SessionListing(
-        id=session_id,
-        agent=agent,
-        created_at=created,
-        updated_at=updated,
-        turns=turns,
-        turn_status=status,
-        closed=bool(closed),
-        title=title,
-    )
-
-
-def _to_title(message: str | None) -> str:
-    """One line of at most 80 characters; empty for a session without a message."""
-    return _fold(message or "")[:TITLE_CHARACTERS]
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.split())

@@ -19,8 +19,10 @@ from agent_mcp.errors import session_not_found
 from agent_mcp.sessions.events import (
     Event,
     EventData,
+    InputShown,
     ModelReplied,
     NoteAdded,
+    Sampled,
     ToolFinished,
     ToolsFixed,
     ToolStarted,
@@ -31,6 +33,7 @@ from agent_mcp.sessions.ports import (
     Charge,
     Claim,
     Clock,
+    ListedStatus,
     NewSession,
     SessionListing,
     SessionRecord,
@@ -41,6 +44,7 @@ from agent_mcp.store import transactions
 from agent_mcp.store.blobs import set_apart
 from agent_mcp.store.codec import Encoded, encode
 from agent_mcp.store.connect import connect_writer, opening, prepare
+from agent_mcp.store.listing import Wanted
 from agent_mcp.store.locks import Owners
 from agent_mcp.store.pins import SqlitePins
 from agent_mcp.store.reader import Reader
@@ -157,11 +161,12 @@ class SqliteStore(SqliteUpkeep, SqlitePins):
         *,
         principal: str | None = "",
         query: str = "",
+        status: ListedStatus | None = None,
         limit: int,
         before: tuple[float, str] | None = None,
     ) -> Sequence[SessionListing]:
         """See `SessionStore`."""
-        return await self._reader.listing(principal=principal, query=query, limit=limit, before=before)
+        return await self._reader.listing(Wanted(principal, query, status, limit, before))
 
     async def delete(self, session_id: str) -> None:
         """See `SessionStore`."""
@@ -184,6 +189,8 @@ def _must_survive(data: EventData) -> bool:
     """
     match data:
         case ModelReplied() | ToolFinished() | ToolsFixed() | NoteAdded() | TurnDelivered():
+            return False
+        case InputShown() | Sampled():
             return False
         case ToolStarted(rerun=rerun):
             return not rerun

@@ -21,6 +21,7 @@ from agent_mcp.sessions.ports import Charge, Claim, NewSession, Submitted
 from agent_mcp.sessions.spending import day_of
 from agent_mcp.store import queries, upkeep_queries
 from agent_mcp.store.codec import Encoded, decode, encode_profile
+from agent_mcp.store.listing import note_event, note_session
 
 MAX_WAITING_MESSAGES = 20
 """More messages than this that the model has not read are refused."""
@@ -62,6 +63,7 @@ def create(
     }
     if tx.row(queries.INSERT_SESSION, parameters) is None:
         raise SessionExistsError(f"there is a session {session.id} already", hint="choose another session_id")
+    note_session(tx.connection, session.id, session.profile.agent)
     turns = sorted({turn for turn, _ in past if turn > 0})
     for turn in turns:
         tx.run(queries.INSERT_TURN, (session.id, turn, "done"))
@@ -190,6 +192,7 @@ def _append(
     for turn, encoded in rows:
         seq += 1
         tx.run(queries.INSERT_EVENT, (session_id, seq, turn, encoded.kind, encoded.text, tx.at))
+        note_event(tx.connection, session_id, encoded)
         if encoded.blobs:
             keep_blobs(tx, session_id, seq, encoded)
         events.append(Event(seq, turn, tx.at, encoded.data))
