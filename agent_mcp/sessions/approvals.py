@@ -66,10 +66,9 @@ async def _active(
 ) -> AsyncIterator[tuple[SessionListing, SessionState]]:
     """The sessions with a turn that has not ended; only of these the log is read."""
     before: tuple[float, str] | None = None
-    while page := await store.list(principal=None, limit=_PAGE, before=before):
+    while page := await store.list(principal=None, status="unfinished", limit=_PAGE, before=before):
         for line in page:
-            if not line.closed and line.turn_status not in (None, "done"):
-                yield line, await logs.state(line.id)
+            yield line, await logs.state(line.id)
         before = page[-1].updated_at, page[-1].id
 
 

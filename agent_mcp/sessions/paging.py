@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from agent_mcp.errors import InvalidArgumentError
 from agent_mcp.sessions.log import SessionStatus
 from agent_mcp.sessions.logs import SessionLogs
-from agent_mcp.sessions.ports import SessionListing, SessionStore
+from agent_mcp.sessions.ports import ListedStatus, SessionListing, SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,13 @@ async def read_page(store: SessionStore, logs: SessionLogs, asked: PageRequest) 
     found: list[tuple[SessionListing, SessionStatus]] = []
     before, limit = read_cursor(asked.cursor), asked.limit
     while len(found) <= limit:
-        lines = await store.list(principal=asked.principal, query=asked.query, limit=limit + 1, before=before)
+        lines = await store.list(
+            principal=asked.principal,
+            query=asked.query,
+            status=_listed(asked.status),
+            limit=limit + 1,
+            before=before,
+        )
         for line in lines:
             status = await _status(line, logs)
             if asked.status in (None, status):
@@ -48,6 +54,15 @@ async def read_page(store: SessionStore, logs: SessionLogs, asked: PageRequest) 
         before = lines[-1].updated_at, lines[-1].id
     more = len(found) > limit
     return SessionPage(found[:limit], write_cursor(found[limit - 1][0]) if more else None)
+
+
+def _listed(status: str | None) -> ListedStatus | None:
+    """What the store can choose by; whether an unfinished turn waits for a person only its log says."""
+    match status:
+        case None | "idle" | "closed":
+            return status
+        case _:
+            return "unfinished"
 
 
 async def _status(line: SessionListing, logs: SessionLogs) -> SessionStatus:

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from agent_mcp.errors import StoreError
 from agent_mcp.store import queries
 from agent_mcp.store.faults import store_error
+from agent_mcp.store.listing import add_functions
 from agent_mcp.store.migrate import migrate
 from agent_mcp.store.soundness import look
 
@@ -57,6 +58,7 @@ def prepare(path: Path) -> None:
         if mode != "wal":
             problem = f"session store {path}: SQLite cannot use its write-ahead log there"
             raise StoreError(problem, hint="put the store on a local disk")
+        add_functions(connection)
         migrate(connection, path)
         # A read-only file is refused here and not at the first message. Beginning a transaction would not tell.
         connection.execute("BEGIN IMMEDIATE")

@@ -16,9 +16,10 @@ from agent_mcp.errors import SessionExistsError, StoreError, session_not_found
 from agent_mcp.sessions.upkeep import ArchivedTurn, Compaction, Expiry, RawEvent, SessionArchive
 from agent_mcp.store import queries, upkeep_queries
 from agent_mcp.store.blobs import set_apart
-from agent_mcp.store.codec import Encoded, decode
+from agent_mcp.store.codec import Encoded, decode, decode_profile
 from agent_mcp.store.connect import connect_writer
 from agent_mcp.store.faults import store_error
+from agent_mcp.store.listing import note_event, note_session
 from agent_mcp.store.locks import Owners
 from agent_mcp.store.reader import Reader, whole
 from agent_mcp.store.transactions import Transaction, keep_blobs, remove
@@ -112,6 +113,7 @@ def _restore(tx: Transaction, archive: SessionArchive, events: Iterator[RawEvent
         raise SessionExistsError(
             f"there is a session {archive.id} already", hint="delete it first, or skip it"
         )
+    note_session(tx.connection, archive.id, decode_profile(archive.profile).agent)
     for turn in archive.turns:
         tx.run(queries.INSERT_TURN, (archive.id, turn.n, turn.status))
     count = 0
@@ -127,6 +129,7 @@ def _restore(tx: Transaction, archive: SessionArchive, events: Iterator[RawEvent
 def _restore_event(tx: Transaction, session_id: str, event: RawEvent) -> None:
     kept = set_apart(Encoded(event.kind, event.data, decode(event.kind, event.data)))
     tx.run(queries.INSERT_EVENT, (session_id, event.seq, event.turn, event.kind, kept.text, event.at))
+    note_event(tx.connection, session_id, kept)
     keep_blobs(tx, session_id, event.seq, kept)
 
 

@@ -182,6 +182,47 @@ class Sessions:
         await store.create(session("c3"), message="100 % Straße")
         assert [line.id for line in await store.list(query=query, limit=10)] == found
 
+    async def test_a_listing_may_be_of_one_status(self, store: SessionStore) -> None:
+        for name in ("idle", "unused", "queued", "running", "closed", "closing"):
+            await store.create(session(name), message=None if name == "unused" else "hello")
+        for name in ("idle", "closed"):
+            await run_turn(store, name, 1)
+        await claimed(store, "running")
+        for name in ("closed", "closing"):
+            await store.append(name, 0, [SessionClosed()])
+        found = {
+            status: {line.id for line in await store.list(status=status, limit=10)}
+            for status in ("idle", "unfinished", "closed", None)
+        }
+        assert found["idle"] == {"idle", "unused"}
+        assert found["unfinished"] == {"queued", "running"}
+        assert found["closed"] == {"closed", "closing"}
+        assert found[None] == found["idle"] | found["unfinished"] | found["closed"]
+
+    async def test_a_listing_of_one_status_comes_in_pages_and_by_principal(self, store: SessionStore) -> None:
+        for number in range(6):
+            principal = "ada" if number % 2 else "bob"
+            await store.create(NewSession(f"s{number}", Profile(), principal=principal), message="hello")
+        first = await store.list(principal=None, status="unfinished", query="HELLO", limit=4)
+        last = first[-1]
+        rest = await store.list(
+            principal=None, status="unfinished", limit=4, before=(last.updated_at, last.id)
+        )
+        assert [line.id for line in (*first, *rest)] == ["s5", "s4", "s3", "s2", "s1", "s0"]
+        ours = await store.list(principal="ada", status="unfinished", limit=9)
+        assert [line.id for line in ours] == ["s5", "s3", "s1"]
+
+    async def test_a_forks_title_is_its_first_message(self, store: SessionStore) -> None:
+        past: list[tuple[int, EventData]] = [
+            (1, UserMessageAdded("the first")),
+            (1, UserMessageAdded("more")),
+        ]
+        await store.create(NewSession("f", Profile(agent="Scout")), events=past)
+        await store.submit("f", "another")
+        (line,) = await store.list(query="THE first", limit=9)
+        assert (line.id, line.title) == ("f", "the first")
+        assert await store.list(query="another", limit=9) == []
+
     async def test_a_deleted_session_is_gone_with_its_log(self, store: SessionStore) -> None:
         await store.create(session("s1"), message="hello")
         await store.delete("s1")
