@@ -84,7 +84,8 @@ def _shown(turn: TurnState, reported_to: int) -> list[StepState]:
     return [
         step
         for step in turn.steps
-        if (step.finished and step.number > reported_to) or any(call.status == "waiting" for call in step.calls)
+        if (step.finished and step.number > reported_to)
+        or any(call.status == "waiting" for call in step.calls)
     ]
 
 
