@@ -10,6 +10,7 @@ from agent_mcp.config.serving import missing_variables, resource_url, state_keys
 from agent_mcp.errors import AgentMcpError, ConfigError
 from agent_mcp.server.guards import is_loopback
 from agent_mcp.server.http import PATH, HttpServer
+from agent_mcp.server.looking import Looking
 
 _BACKLOG = 2048
 _EVERY_ADDRESS = ("0.0.0.0", "::", "")
@@ -41,7 +42,8 @@ async def serve_http(config: Config, host: str, port: int) -> int:
     listener = _listen(host, port)
     async with open_app(config, os.environ) as app:
         keys = state_keys(config.server, os.environ)
-        server = HttpServer(app.server, config.server, keys, SystemClock())
+        looking = Looking(app.telemetry.around_http, app.telemetry.page)
+        server = HttpServer(app.server, config.server, keys, SystemClock(), looking)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}{PATH}"
         print(f"agent-mcp: listening on {address}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ Knows no signal and no command line; whoever calls `serve` cancels it.
 import socket
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import uvicorn
@@ -15,6 +15,7 @@ from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAut
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.middleware.authentication import AuthenticationMiddleware
@@ -29,6 +30,7 @@ from agent_mcp.config.serving import resource_url
 from agent_mcp.server.app import McpServer
 from agent_mcp.server.connections import impatient
 from agent_mcp.server.guards import HostGuard, RequestLimit, allowed_names, json_rpc_error
+from agent_mcp.server.looking import METRICS_PATH, Looking, MetricsPage
 from agent_mcp.server.oauth import OAuthTokens
 from agent_mcp.server.presence import Presence
 from agent_mcp.server.replicas import AnyReplica, Seal
@@ -51,6 +53,7 @@ class HttpServer:
     state_keys: Sequence[bytes]
     """Shared by all replicas; none: this process makes its own."""
     clock: Clock
+    looking: Looking = field(default_factory=Looking)
 
     async def serve(self, listener: socket.socket, *, host: str) -> None:
         """Serve on a listening socket, bound to `host`, until cancelled."""
@@ -89,8 +92,17 @@ class HttpServer:
             Route(PATH, endpoint=HostGuard(self._asking_who(Presence(endpoint, ending)), allowed)),
             Route("/healthz", endpoint=_health, methods=["GET"]),
             *self._metadata_routes(),
+            *self._metrics_routes(allowed),
         ]
-        return Starlette(routes=routes, lifespan=lambda _: _running(connected.run(), detached.run()))
+        app = Starlette(routes=routes, lifespan=lambda _: _running(connected.run(), detached.run()))
+        return self.looking.around(app) if self.looking.around else app
+
+    def _metrics_routes(self, allowed: TransportSecuritySettings) -> Sequence[Route]:
+        """Figures, for those who may use the server."""
+        if self.looking.page is None:
+            return ()
+        page = HostGuard(self._asking_who(MetricsPage(self.looking.page)), allowed)
+        return [Route(METRICS_PATH, endpoint=page)]
 
     def _managers(self) -> tuple[StreamableHTTPSessionManager, StreamableHTTPSessionManager]:
         """With the old era's connections, and without; the newer era has none and is the same in both."""
