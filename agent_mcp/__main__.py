@@ -53,6 +53,8 @@ def _run(options: Namespace) -> int:
             from agent_mcp.cli.doctor import run
         case "install":
             from agent_mcp.cli.install import run
+        case "login" | "logout":
+            from agent_mcp.cli.login import run
         case "sessions":
             from agent_mcp.cli.sessions import run
         case _:

@@ -21,6 +21,7 @@ from agent_mcp.config.load import load_config
 from agent_mcp.config.paths import user_config_file
 from agent_mcp.config.schema import Config, ServerEntry, ServerSettings
 from agent_mcp.config.secrets import declared_secrets
+from agent_mcp.downstream.guarded import access_of
 from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
 from agent_mcp.errors import ConfigError, PublicError
 from agent_mcp.models.target import shown_url
@@ -123,11 +124,7 @@ async def _check_servers(config: Config, environ: Mapping[str, str]) -> list[Fin
 def _of_server(entry: ServerEntry, report: ServerReport) -> Iterator[Finding]:
     subject = f"server {report.name}"
     if report.error is not None:
-        fix = f'mend mcpServers.{report.name} in the config, or set "disabled": true there'
-        # An HTTP status is an answer: something runs there.
-        if entry.url and "HTTP " not in report.error:
-            fix = f"is it running at {shown_url(entry.url)}? Else {fix}"
-        yield Finding("FAIL", subject, report.error, fix)
+        yield Finding("FAIL", subject, report.error, _fix(entry, report.name, report.error))
         return
     costs = [(tool.name, tool.json_bytes // _BYTES_PER_TOKEN) for tool in report.tools]
     total = sum(tokens for _, tokens in costs)
@@ -137,8 +134,23 @@ def _of_server(entry: ServerEntry, report: ServerReport) -> Iterator[Finding]:
     if total > _MANY_TOKENS:
         fix = f"name the tools that are needed in mcpServers.{report.name}.tools"
         yield Finding("WARN", subject, "its tool definitions take much of a model's context", fix)
+    if entry.oauth and entry.oauth.client_secret and not entry.oauth.issuer:
+        message = "its `oauth.client_secret` goes to whichever authorization server it names"
+        fix = f"write the right one as mcpServers.{report.name}.oauth.issuer"
+        yield Finding("WARN", subject, message, fix)
     for warning in report.warnings:
         yield Finding("WARN", subject, warning, "tell the server's author; its other tools work")
+
+
+def _fix(entry: ServerEntry, name: str, error: str) -> str:
+    access = access_of(name, entry)
+    if access is not None and access.way_out in error:
+        return access.way_out
+    fix = f'mend mcpServers.{name} in the config, or set "disabled": true there'
+    # An HTTP status is an answer: something runs there.
+    if entry.url and "HTTP " not in error:
+        return f"is it running at {shown_url(entry.url)}? Else {fix}"
+    return fix
 
 
 async def _check_store(config: Config, environ: Mapping[str, str]) -> Finding:

@@ -49,6 +49,8 @@ def build_parser() -> ArgumentParser:
     _add_approval_actions(_command(commands, "approvals", "answer calls that wait for approval"))
     _add_chat_options(_command(commands, "chat", "talk to an agent in the terminal"))
     _add_install_options(_command(commands, "install", "write the entry into a host's own config file"))
+    _add_login_options(_command(commands, "login", "log in to a server behind HTTP, in a browser"))
+    _add_server(_command(commands, "logout", "forget the login to a server"))
     return parser
 
 
@@ -151,6 +153,15 @@ def _add_chat_options(parser: ArgumentParser) -> None:
 def _add_install_options(parser: ArgumentParser) -> None:
     parser.add_argument("target", metavar="HOST", choices=HOSTS, help=f"one of {', '.join(HOSTS)}")
     parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
+
+
+def _add_login_options(parser: ArgumentParser) -> None:
+    _add_server(parser)
+    parser.add_argument("--no-browser", action="store_true", help="only print the address to open")
+
+
+def _add_server(parser: ArgumentParser) -> None:
+    parser.add_argument("server", metavar="SERVER", help="its name under mcpServers")
 
 
 def _action(actions: Any, name: str, summary: str) -> ArgumentParser:

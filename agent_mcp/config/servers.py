@@ -10,6 +10,7 @@ from agent_mcp.config.chaining import config_of_child
 from agent_mcp.config.check import check, kind, unknown_keys
 from agent_mcp.config.expand import Unset, expand, referred, unset
 from agent_mcp.config.findings import Complaint, Findings
+from agent_mcp.config.logins import problem_with_login, unknown_in_login, with_usual_login
 from agent_mcp.config.names import FILE, KEYRING, with_names
 from agent_mcp.config.paths import expand_home, resolve
 from agent_mcp.config.roots import problem_with_root
@@ -27,7 +28,7 @@ _OF_HOSTS = {
         "displayName",
         "gallery",
     ),
-    *("headersHelper", "icon", "icons", "metadata", "name", "oauth", "tags", "title", "trust", "version"),
+    *("headersHelper", "icon", "icons", "metadata", "name", "tags", "title", "trust", "version"),
 }
 """What hosts write into entries for themselves; it means nothing here, so nobody is warned of it."""
 _HTTP_ALIASES = {"streamable-http", "streamable_http", "streamablehttp"}
@@ -111,7 +112,9 @@ def _read_entry(
         findings.warn(complaint)
     if missing := [_unset_complaint(key, each, origin) for each in unset(data, origin.environ)]:
         return None, missing
-    expanded = _with_usual_type(expand(data, origin.environ))
+    for complaint in unknown_in_login(data, key=key):
+        findings.warn(complaint)
+    expanded = with_usual_login(_with_usual_type(expand(data, origin.environ)))
     entry, complaints = check(ServerEntry, expanded, key=key, strict=False)
     if entry is None:
         return None, complaints
@@ -162,6 +165,8 @@ def _shape(entry: ServerEntry) -> list[Complaint]:
         ]
     if entry.url and not _is_http_address(entry.url):
         return [Complaint("url", "is not an http or https address", "write https://host/path")]
+    if entry.oauth and (problem := problem_with_login(entry.oauth)):
+        return [problem.under("oauth")]
     return [
         Complaint(f"roots.{index}", f"{root!r} {problem}", "write an absolute path, ~/path or a file:// URI")
         for index, root in enumerate(entry.roots)

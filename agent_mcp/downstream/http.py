@@ -17,8 +17,10 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from agent_mcp.config.blot import Hide
-from agent_mcp.config.linklocal import LinkLocalError, is_link_local, refuse_link_local
+from agent_mcp.config.linklocal import LinkLocalError
+from agent_mcp.downstream.bearer import Bearer
 from agent_mcp.downstream.faults import HTTP_STATUS, LOST, NOT_SENT, SESSION_GONE, UnavailableError, reason_of
+from agent_mcp.downstream.guarded import BearerClient
 from agent_mcp.downstream.streams import StreamsWire
 
 _log = logging.getLogger(__name__)
@@ -34,13 +36,22 @@ _SESSION_HEADER = "mcp-session-id"
 
 @asynccontextmanager
 async def open_http(
-    url: str, headers: Mapping[str, str], *, hide: Hide = str, allow_link_local: bool = False
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    hide: Hide = str,
+    allow_link_local: bool = False,
+    bearer: Bearer | None = None,
 ) -> AsyncGenerator[StreamsWire]:
     """A connection by streamable HTTP, of either era. `hide` takes secrets out of what a refusal says."""
     timeout = httpx2.Timeout(_CONNECT_SECONDS, read=None)
     async with (
         PlainSpokenClient(
-            headers=dict(headers), timeout=timeout, hide=hide, allow_link_local=allow_link_local
+            headers=dict(headers),
+            timeout=timeout,
+            hide=hide,
+            allow_link_local=allow_link_local,
+            bearer=bearer,
         ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=_MAX_SSE_EVENT_BYTES) as (
             read,
@@ -52,7 +63,12 @@ async def open_http(
 
 @asynccontextmanager
 async def open_sse(
-    url: str, headers: Mapping[str, str], *, hide: Hide = str, allow_link_local: bool = False
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    hide: Hide = str,
+    allow_link_local: bool = False,
+    bearer: Bearer | None = None,
 ) -> AsyncGenerator[StreamsWire]:
     """A connection by the HTTP+SSE transport of protocol 2024-11-05."""
 
@@ -61,7 +77,9 @@ async def open_sse(
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        return GuardedClient(allow_link_local=allow_link_local, headers=headers, timeout=timeout, auth=auth)
+        return BearerClient(
+            allow_link_local=allow_link_local, bearer=bearer, headers=headers, timeout=timeout, auth=auth
+        )
 
     try:
         async with sse_client(
@@ -75,28 +93,7 @@ async def open_sse(
         raise UnavailableError(hide(_status_text(error.response))) from error
 
 
-class GuardedClient(httpx2.AsyncClient):
-    """An HTTP client that makes no connection to a link-local address; the SDK follows redirects to no other host."""
-
-    def __init__(self, *, allow_link_local: bool = False, **options: Any) -> None:
-        super().__init__(**options)
-        self._allow_link_local = allow_link_local
-
-    async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
-        """Send, with a look at where the connection leads.
-
-        Raises:
-            LinkLocalError: to where it must not; nothing was sent.
-        """
-        if not self._allow_link_local:
-            # Behind a proxy no connection of ours shows where it leads, but an address as such does.
-            if is_link_local(request.url.host):
-                raise LinkLocalError(request.url.host)
-            request.extensions["trace"] = refuse_link_local
-        return await super().send(request, *args, **options)
-
-
-class PlainSpokenClient(GuardedClient):
+class PlainSpokenClient(BearerClient):
     """An HTTP client that turns what befalls a JSON-RPC request into a JSON-RPC error."""
 
     def __init__(self, *, hide: Hide = str, **options: Any) -> None:
@@ -112,6 +109,8 @@ class PlainSpokenClient(GuardedClient):
             response = await super().send(request, *args, **options)
         except LinkLocalError as error:
             return _error_response(request, message, NOT_SENT, str(error))
+        except UnavailableError as error:
+            return _error_response(request, message, HTTP_STATUS, self._hide(str(error)))
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             return _error_response(request, message, NOT_SENT, f"could not connect: {reason_of(error)}")
         except httpx2.TransportError as error:

@@ -229,7 +229,7 @@ def _offer(connection: Connection, listing: Listing) -> Offer:
 
 def _to_server(name: str, entry: ServerEntry, environ: Mapping[str, str], secrets: frozenset[str]) -> Server:
     hide = Blot(secrets | secrets_of_server(entry, environ))
-    target = to_target(entry, environ, Discretion(hide, Blot(secrets)))
+    target = to_target(name, entry, environ, discretion=Discretion(hide, Blot(secrets)))
     return Server(name, entry, target, target.era, hide=hide)
 
 

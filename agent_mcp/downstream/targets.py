@@ -47,18 +47,19 @@ class Discretion:
 
 
 def to_target(
-    entry: ServerEntry, environ: Mapping[str, str], discretion: Discretion = Discretion()
+    name: str, entry: ServerEntry, environ: Mapping[str, str], *, discretion: Discretion = Discretion()
 ) -> Target:
-    """The target of a config entry; `environ` is our own environment."""
+    """The target of the config entry `name`; `environ` is our own environment."""
     if entry.url is not None and entry.type != "stdio":
-        return _UrlTarget(entry, discretion)
+        return _UrlTarget(name, entry, discretion)
     return _StdioTarget(entry, environ, discretion)
 
 
 class _UrlTarget:
     is_process = False
 
-    def __init__(self, entry: ServerEntry, discretion: Discretion) -> None:
+    def __init__(self, name: str, entry: ServerEntry, discretion: Discretion) -> None:
+        self._name = name
         self._entry = entry
         self._discretion = discretion
         # The older transport was gone before the newer era came: probing for it would only cost time.
@@ -67,13 +68,20 @@ class _UrlTarget:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Wire]:
         # Late, so that who has no HTTP server does not pay for HTTP.
+        from agent_mcp.downstream.bearer import Bearer
+        from agent_mcp.downstream.guarded import access_of
         from agent_mcp.downstream.http import open_http, open_sse
 
+        access = access_of(self._name, self._entry)
         opener = open_sse if self._entry.type == "sse" else open_http
         entry = self._entry
         discretion, allowed = self._discretion, entry.allow_link_local
         async with opener(
-            entry.url or "", entry.headers, hide=discretion.hide, allow_link_local=allowed
+            entry.url or "",
+            entry.headers,
+            hide=discretion.hide,
+            allow_link_local=allowed,
+            bearer=None if access is None else Bearer(access),
         ) as wire:
             yield BlottedWire(wire, discretion.blot)
 

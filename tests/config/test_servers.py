@@ -61,9 +61,9 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_and_the_server_stays(load:
 
 
 def test_what_hosts_write_for_themselves_is_ignored_quietly(load: Load) -> None:
-    config = load_entry(load, {**ECHO, "autoApprove": ["x"], "oauth": {}, "description": "d"})
+    config = load_entry(load, {**ECHO, "autoApprove": ["x"], "icon": {}, "description": "d"})
     assert config.problems == ()
-    assert config.ignored_keys == ("it.autoApprove", "it.oauth", "it.description")
+    assert config.ignored_keys == ("it.autoApprove", "it.icon", "it.description")
 
 
 @pytest.mark.parametrize(
