@@ -86,7 +86,7 @@ class Cluster:
 
     def empty(self, database: str) -> None:
         """Remove all rows; quicker than a new database."""
-        tables = ("sessions", "turns", "events", "owners", "blobs", "blob_refs")
+        tables = ("sessions", "turns", "events", "owners", "blobs", "blob_refs", "spending", "tool_pins")
         deletes = [f"DELETE FROM agent_mcp.{table};" for table in tables]
         self.execute(
             f"{''.join(deletes)} DELETE FROM procrastinate_jobs; DELETE FROM procrastinate_workers", database

@@ -9,11 +9,11 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
 import psycopg
+from anyio.abc import TaskGroup
 
 from agent_mcp.store.postgres import queries
 from agent_mcp.store.postgres.database import Database
@@ -34,8 +34,8 @@ class Lease:
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}"
         """The id of this store; never used twice."""
 
-    async def take(self, keep: Callable[[], None]) -> None:
-        """Begin it if it has not begun; `keep` is to have `keep_forever` run.
+    async def take(self, group: TaskGroup) -> None:
+        """Begin it if it has not begun, and keep it in a task of `group`.
 
         Raises:
             StoreError: the database cannot be written to.
@@ -48,15 +48,7 @@ class Lease:
         except BaseException:
             self._held = False
             raise
-        keep()
-
-    async def keep_forever(self) -> None:
-        """Move its end on, until it is given up."""
-        with suppress(psycopg.Error):
-            await self._database.once(queries.FORGET_DEAD, {})
-        while self._held:
-            await anyio.sleep(self._beat_seconds)
-            await self._beat()
+        group.start_soon(self._keep)
 
     async def give_up(self) -> None:
         """Have its turns free at once, as far as the database can be reached."""
@@ -65,6 +57,13 @@ class Lease:
         self._held = False
         with anyio.move_on_after(_GOODBYE_SECONDS), suppress(psycopg.Error):
             await self._database.once(queries.RESIGN, {"owner": self.owner})
+
+    async def _keep(self) -> None:
+        with suppress(psycopg.Error):
+            await self._database.once(queries.FORGET_DEAD, {})
+        while self._held:
+            await anyio.sleep(self._beat_seconds)
+            await self._beat()
 
     async def _beat(self) -> None:
         try:

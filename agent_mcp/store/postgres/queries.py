@@ -33,10 +33,11 @@ UPDATE agent_mcp.sessions SET title = %(title)s, search = %(search)s WHERE id = 
 """
 
 # The whole of an append: no row where there is no such session, or (fenced) where a later claim ended this epoch.
-APPEND: Final = """
+_APPEND: Final = """
 WITH advanced AS (
     UPDATE agent_mcp.sessions
-    SET head = head + %(count)s::int, updated = greatest(updated, %(at)s::float8)
+    SET head = head + %(count)s::int, updated = greatest(updated, %(at)s::float8),
+        closed = closed OR %(closes)s::boolean
     WHERE id = %(session)s AND (%(epoch)s::int IS NULL OR epoch = %(epoch)s::int)
     RETURNING head
 ), added AS (
@@ -44,9 +45,27 @@ WITH advanced AS (
     SELECT %(session)s, advanced.head - %(count)s::int + e.n, e.turn, e.kind, e.data, %(at)s::float8
     FROM advanced, unnest(%(turns)b::int[], %(kinds)b::text[], %(data)b::text[])
         WITH ORDINALITY AS e (turn, kind, data, n)
+)"""
+_TELL: Final = "SELECT head, pg_notify('agent_mcp', %(session)s) FROM advanced"
+
+APPEND: Final = f"{_APPEND}\n{_TELL}"
+
+# With it what it adds to the figures of a day.
+APPEND_AND_CHARGE: Final = f"""{_APPEND}, charged AS (
+    INSERT INTO agent_mcp.spending AS s
+        (day, principal, agent, steps, tool_calls, input_tokens, output_tokens, cost_usd, seconds)
+    SELECT %(day)s, %(principal)s, %(agent)s, %(steps)s, %(tool_calls)s, %(input_tokens)s, %(output_tokens)s,
+        %(cost_usd)s, %(seconds)s
+    FROM advanced
+    ON CONFLICT (day, principal, agent) DO UPDATE SET
+        steps = s.steps + excluded.steps,
+        tool_calls = s.tool_calls + excluded.tool_calls,
+        input_tokens = s.input_tokens + excluded.input_tokens,
+        output_tokens = s.output_tokens + excluded.output_tokens,
+        cost_usd = s.cost_usd + excluded.cost_usd,
+        seconds = s.seconds + excluded.seconds
 )
-SELECT head, pg_notify('agent_mcp', %(session)s) FROM advanced
-"""
+{_TELL}"""
 
 # Whether what was written is there, where nobody heard the answer to its COMMIT. Events carry the time of their
 # writer's own clock, so no other writer's are taken for them.
@@ -69,7 +88,7 @@ INSERT INTO agent_mcp.turns (session, n, status, claims) VALUES (%(session)s, %(
 # All that decides what becomes of a message, in one look.
 SUBMIT_STATE: Final = """
 SELECT
-    EXISTS (SELECT 1 FROM agent_mcp.events WHERE session = s.id AND kind = 'session_closed') AS closed,
+    s.closed AS closed,
     t.n AS turn,
     t.status AS status,
     EXISTS (
@@ -189,6 +208,15 @@ WHERE o.id IS NULL OR o.id = %(owner)s
 ORDER BY s.updated, s.id
 """
 
+SPENT: Final = """
+SELECT coalesce(sum(steps), 0)::bigint, coalesce(sum(tool_calls), 0)::bigint,
+    coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint,
+    coalesce(sum(cost_usd), 0), coalesce(sum(seconds), 0)
+FROM agent_mcp.spending
+WHERE day = %(day)s AND principal = %(principal)s
+    AND (%(agent)s::text IS NULL OR agent = %(agent)s::text)
+"""
+
 COUNT_UNFINISHED: Final = "SELECT count(*) FROM agent_mcp.turns WHERE status <> 'done'"
 
 COUNT_UNFINISHED_OF: Final = """
@@ -196,29 +224,32 @@ SELECT count(*) FROM agent_mcp.turns AS t JOIN agent_mcp.sessions AS s ON s.id =
 WHERE t.status <> 'done' AND s.principal = %(principal)s
 """
 
-COUNT_OPEN: Final = """
-SELECT count(*) FROM agent_mcp.sessions AS s
-WHERE principal = %(principal)s
-    AND NOT EXISTS (SELECT 1 FROM agent_mcp.events WHERE session = s.id AND kind = 'session_closed')
-"""
+COUNT_OPEN: Final = "SELECT count(*) FROM agent_mcp.sessions WHERE principal = %(principal)s AND NOT closed"
 
 # The subqueries on the outside run for the page alone.
-LISTING: Final = """
-WITH page AS (
-    SELECT id, agent, created, updated, title
-    FROM agent_mcp.sessions
-    WHERE (%(principal)s::text IS NULL OR principal = %(principal)s::text)
-        AND (%(query)s::text = '' OR position(%(query)s::text IN search) > 0)
-        AND (%(before_at)s::float8 IS NULL
-            OR (updated, id) < (%(before_at)s::float8, %(before_id)s::text))
-    ORDER BY updated DESC, id DESC
-    LIMIT %(limit)s
-)
+_LISTING: Final = """
 SELECT
     id, agent, created, updated, title,
     (SELECT coalesce(max(n), 0) FROM agent_mcp.turns WHERE session = page.id),
     (SELECT status FROM agent_mcp.turns WHERE session = page.id ORDER BY n DESC LIMIT 1),
-    EXISTS (SELECT 1 FROM agent_mcp.events WHERE session = page.id AND kind = 'session_closed')
-FROM page
+    closed
+FROM (
+    SELECT id, agent, created, updated, title, closed
+    FROM agent_mcp.sessions AS s
+    WHERE (%(principal)s::text IS NULL OR principal = %(principal)s::text)
+        AND (%(query)s::text = '' OR position(%(query)s::text IN search) > 0)
+        AND (%(before_at)s::float8 IS NULL
+            OR (updated, id) < (%(before_at)s::float8, %(before_id)s::text))"""
+_NEWEST: Final = """
+    ORDER BY updated DESC, id DESC
+    LIMIT %(limit)s
+) AS page
 ORDER BY updated DESC, id DESC
 """
+LISTING: Final = f"{_LISTING}{_NEWEST}"
+LISTING_CLOSED: Final = f"{_LISTING} AND closed{_NEWEST}"
+LISTING_IDLE: Final = f"""{_LISTING} AND NOT closed
+        AND NOT EXISTS (SELECT 1 FROM agent_mcp.turns WHERE session = s.id AND status <> 'done'){_NEWEST}"""
+# Few at any time: found by their turns and not by the list.
+LISTING_UNFINISHED: Final = f"""{_LISTING} AND NOT closed
+        AND id IN (SELECT session FROM agent_mcp.turns WHERE status <> 'done'){_NEWEST}"""

@@ -8,18 +8,21 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import LiteralString, TypeVar
+from typing import LiteralString, TypeVar, assert_never
 
 import anyio
 from anyio.abc import TaskGroup
 from psycopg.rows import TupleRow
 
+from agent_mcp.agent.spending import Spent
 from agent_mcp.config.schema import WorkerSettings
 from agent_mcp.errors import session_not_found
 from agent_mcp.sessions.events import Event, EventData, UserMessageAdded
 from agent_mcp.sessions.ports import (
+    Charge,
     Claim,
     Clock,
+    ListedStatus,
     NewSession,
     SessionListing,
     SessionRecord,
@@ -35,11 +38,14 @@ from agent_mcp.store.postgres.labels import from_json, search_query
 from agent_mcp.store.postgres.migrate import check_schema
 from agent_mcp.store.postgres.news import News
 from agent_mcp.store.postgres.owners import Lease
+from agent_mcp.store.postgres.pins import PostgresPins
+from agent_mcp.store.postgres.upkeep import PostgresUpkeep
+from agent_mcp.store.queries import FIGURES
 
 _T = TypeVar("_T")
 
 
-class PostgresStore:
+class PostgresStore(PostgresUpkeep, PostgresPins):
     """`SessionStore` on PostgreSQL; `open_postgres` makes one."""
 
     def __init__(self, *, database: Database, lease: Lease, group: TaskGroup) -> None:
@@ -62,7 +68,7 @@ class PostgresStore:
         trace: Mapping[str, str] | None = None,
     ) -> None:
         """See `SessionStore`."""
-        first = None if message is None else encode(UserMessageAdded(message, trace=trace or {}))
+        first = None if message is None else encode(UserMessageAdded(message, trace=dict(trace or {})))
         past = [(turn, _encoded(data)) for turn, data in events]
         await self._write(lambda tx: writes.create(tx, session, message=first, past=past))
 
@@ -87,17 +93,28 @@ class PostgresStore:
         self, session_id: str, message: str, *, trace: Mapping[str, str] | None = None
     ) -> Submitted:
         """See `SessionStore`."""
-        encoded = encode(UserMessageAdded(message, trace=trace or {}))
+        encoded = encode(UserMessageAdded(message, trace=dict(trace or {})))
         return await self._write(lambda tx: writes.submit(tx, session_id, encoded))
 
     async def append(
-        self, session_id: str, turn: int, events: Sequence[EventData], *, epoch: int | None = None
+        self,
+        session_id: str,
+        turn: int,
+        events: Sequence[EventData],
+        *,
+        epoch: int | None = None,
+        charge: Charge | None = None,
     ) -> Sequence[Event]:
         """See `SessionStore`."""
         encoded = [_encoded(data) for data in events]
-        stored = await writes.append(self._database, session_id, turn, encoded, epoch=epoch)
+        stored = await writes.append(self._database, session_id, turn, encoded, epoch=epoch, charge=charge)
         self._news.publish(session_id, stored)
         return stored
+
+    async def spent(self, day: str, *, principal: str, agent: str | None = None) -> Spent:
+        """See `SessionStore`."""
+        row = await self._database.row(queries.SPENT, {"day": day, "principal": principal, "agent": agent})
+        return Spent(**dict(zip(FIGURES, row or (), strict=True)))
 
     async def read(self, session_id: str, *, after: int = 0) -> Sequence[Event]:
         """See `SessionStore`."""
@@ -111,7 +128,7 @@ class PostgresStore:
 
     async def claim(self, session_id: str, turn: int) -> Claim | None:
         """See `SessionStore`."""
-        await self._lease.take(lambda: self._group.start_soon(self._lease.keep_forever))
+        await self._lease.take(self._group)
         return await self._write(lambda tx: writes.claim(tx, session_id, turn, owner=self.owner))
 
     async def resign(self) -> None:
@@ -151,6 +168,7 @@ class PostgresStore:
         *,
         principal: str | None = "",
         query: str = "",
+        status: ListedStatus | None = None,
         limit: int,
         before: tuple[float, str] | None = None,
     ) -> Sequence[SessionListing]:
@@ -163,7 +181,7 @@ class PostgresStore:
             "before_at": before_at,
             "before_id": before_id,
         }
-        return [_to_listing(row) for row in await self._database.rows(queries.LISTING, parameters)]
+        return [_to_listing(row) for row in await self._database.rows(_listing(status), parameters)]
 
     async def delete(self, session_id: str) -> None:
         """See `SessionStore`."""
@@ -186,6 +204,20 @@ class PostgresStore:
     async def _count(self, sql: LiteralString, parameters: Parameters) -> int:
         row = await self._database.row(sql, parameters)
         return row[0] if row else 0
+
+
+def _listing(status: ListedStatus | None) -> LiteralString:
+    match status:
+        case None:
+            return queries.LISTING
+        case "closed":
+            return queries.LISTING_CLOSED
+        case "idle":
+            return queries.LISTING_IDLE
+        case "unfinished":
+            return queries.LISTING_UNFINISHED
+        case _:
+            assert_never(status)
 
 
 def _encoded(data: EventData) -> Encoded:

@@ -16,11 +16,13 @@ from agent_mcp.errors import (
     session_not_found,
 )
 from agent_mcp.sessions.events import Event, ModelReplied, UserMessageAdded
-from agent_mcp.sessions.ports import Claim, NewSession, Submitted
+from agent_mcp.sessions.ports import Charge, Claim, NewSession, Submitted
+from agent_mcp.sessions.spending import day_of
 from agent_mcp.store.codec import Encoded, decode, encode_profile
 from agent_mcp.store.postgres import blob_writes, queries
 from agent_mcp.store.postgres.database import Connection, Database, Parameters, Transaction
 from agent_mcp.store.postgres.labels import agent_of, as_json, from_json, search_text, title_of
+from agent_mcp.store.queries import FIGURES
 from agent_mcp.store.transactions import MAX_WAITING_MESSAGES
 
 
@@ -33,7 +35,7 @@ async def create(
     tx.trace = queries.CREATED, {"session": session.id, "at": tx.at}
     first = next((encoded for _, encoded in past if encoded.kind == "user_message"), message)
     if first is not None:
-        await _set_title(tx, session.id, agent_of(session.profile), first)
+        await set_title(tx, session.id, agent_of(session.profile), first)
     turns = sorted({turn for turn, _ in past if turn > 0})
     for turn in turns:
         await _insert_turn(tx, session.id, turn, "done")
@@ -53,7 +55,7 @@ async def submit(tx: Transaction, session_id: str, message: Encoded) -> Submitte
     if closed:
         raise SessionClosedError(f"session {session_id} is closed", hint="start a new one, or fork this one")
     if untitled:
-        await _set_title(tx, session_id, from_json(agent), message)
+        await set_title(tx, session_id, from_json(agent), message)
     if turn is None:
         return await _open_turn(tx, session_id, 1, message)
     if not delivered and newest is not None and _says_the_same(newest, message):
@@ -68,21 +70,29 @@ async def submit(tx: Transaction, session_id: str, message: Encoded) -> Submitte
 
 
 async def append(
-    database: Database, session_id: str, turn: int, events: Sequence[Encoded], *, epoch: int | None
+    database: Database,
+    session_id: str,
+    turn: int,
+    events: Sequence[Encoded],
+    *,
+    epoch: int | None,
+    charge: Charge | None = None,
 ) -> Sequence[Event]:
-    """Events at the end of the log; with `epoch` only if no later claim has ended it.
+    """Events at the end of the log; with `epoch` only if no later claim has ended it. The day pays the `charge`.
 
     The write that there is most of: one statement, which is its own transaction, and one way to the server and back.
 
     Raises:
         FencedError, SessionNotFoundError, StoreError.
     """
+    rows = [(turn, event) for event in events]
     if any(event.blobs for event in events):
-        stored, _ = await database.write(
-            lambda tx: _append(tx, session_id, [(turn, event) for event in events], epoch=epoch)
-        )
+        stored, _ = await database.write(lambda tx: _append(tx, session_id, rows, epoch=epoch, charge=charge))
         return stored
-    parameters = _append_parameters(session_id, [(turn, event) for event in events], database.now(), epoch)
+    parameters = _append_parameters(session_id, rows, database.now(), epoch) | _account(
+        charge, database.now()
+    )
+    sql = queries.APPEND if charge is None else queries.APPEND_AND_CHARGE
     tried = False
 
     async def attempt(connection: Connection) -> int | None:
@@ -90,7 +100,7 @@ async def append(
         if tried and (head := await _head_after(connection, parameters)) is not None:
             return head
         tried = bool(events)
-        cursor = await connection.execute(queries.APPEND, parameters)
+        cursor = await connection.execute(sql, parameters)
         row = await cursor.fetchone()
         return None if row is None else row[0]
 
@@ -98,7 +108,7 @@ async def append(
     if head is None:
         known = await database.row(queries.SESSION, {"session": session_id})
         raise _refused(session_id, None if known is None else epoch)
-    return _as_stored(head, [(turn, event) for event in events], parameters["at"])
+    return _as_stored(head, rows, parameters["at"])
 
 
 async def _head_after(connection: Connection, parameters: Parameters) -> int | None:
@@ -196,7 +206,8 @@ async def _lock(tx: Transaction, session_id: str) -> Any:
     return row
 
 
-async def _set_title(tx: Transaction, session_id: str, agent: str, message: Encoded) -> None:
+async def set_title(tx: Transaction, session_id: str, agent: str, message: Encoded) -> None:
+    """What the session is about, by its first message."""
     if not isinstance(message.data, UserMessageAdded):
         return
     title = title_of(message.data.text)
@@ -225,9 +236,16 @@ async def _finish(tx: Transaction, session_id: str, turn: int, events: Sequence[
 
 
 async def _append(
-    tx: Transaction, session_id: str, rows: Sequence[tuple[int, Encoded]], *, epoch: int | None = None
+    tx: Transaction,
+    session_id: str,
+    rows: Sequence[tuple[int, Encoded]],
+    *,
+    epoch: int | None = None,
+    charge: Charge | None = None,
 ) -> Sequence[Event]:
-    advanced = await tx.row(queries.APPEND, _append_parameters(session_id, rows, tx.at, epoch))
+    sql = queries.APPEND if charge is None else queries.APPEND_AND_CHARGE
+    parameters = _append_parameters(session_id, rows, tx.at, epoch) | _account(charge, tx.at)
+    advanced = await tx.row(sql, parameters)
     if advanced is None:
         known = await tx.row(queries.SESSION, {"session": session_id})
         raise _refused(session_id, None if known is None else epoch)
@@ -241,16 +259,24 @@ async def _append(
 
 def _append_parameters(
     session_id: str, rows: Sequence[tuple[int, Encoded]], at: float, epoch: int | None
-) -> Parameters:
+) -> dict[str, Any]:
     return {
         "session": session_id,
         "epoch": epoch,
         "count": len(rows),
+        "closes": any(encoded.kind == "session_closed" for _, encoded in rows),
         "at": at,
         "turns": [turn for turn, _ in rows],
         "kinds": [encoded.kind for _, encoded in rows],
         "data": [encoded.text for _, encoded in rows],
     }
+
+
+def _account(charge: Charge | None, at: float) -> dict[str, Any]:
+    if charge is None:
+        return {}
+    figures = {name: getattr(charge.spent, name) for name in FIGURES}
+    return figures | {"day": day_of(at), "principal": charge.principal, "agent": charge.agent}
 
 
 def _as_stored(head: int, rows: Sequence[tuple[int, Encoded]], at: float) -> Sequence[Event]:

@@ -6,7 +6,9 @@ import pytest
 
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.store.open import open_store as open_by_url
+from tests.contracts.pins_contract import PinsContract
 from tests.contracts.store_contract import OpenStore, StoreContract
+from tests.contracts.upkeep_contract import UpkeepContract
 from tests.support.postgres import requires_postgres
 
 pytestmark = pytest.mark.anyio
@@ -26,5 +28,5 @@ async def store(open_store: OpenStore) -> AsyncGenerator[SessionStore]:
 
 
 @requires_postgres
-class TestPostgresStore(StoreContract):
-    """See `StoreContract`."""
+class TestPostgresStore(StoreContract, UpkeepContract, PinsContract):
+    """See the contracts."""

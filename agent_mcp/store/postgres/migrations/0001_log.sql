@@ -23,6 +23,7 @@ CREATE TABLE agent_mcp.sessions (
     parent TEXT,                  -- the session that this one was forked from
     created DOUBLE PRECISION NOT NULL,  -- seconds since the epoch
     updated DOUBLE PRECISION NOT NULL,
+    closed BOOLEAN NOT NULL DEFAULT false,
     agent TEXT NOT NULL,          -- JSON, like the title: a listing needs no other part of the log
     title TEXT,                   -- of the first message; NULL before it
     search TEXT NOT NULL          -- id, agent and title, case folded
@@ -55,7 +56,7 @@ CREATE TABLE agent_mcp.events (
 
 -- The few events that decide what a message does.
 CREATE INDEX events_marks ON agent_mcp.events (session, kind, seq)
-    WHERE kind IN ('user_message', 'model_reply', 'turn_ended', 'delivered', 'session_closed');
+    WHERE kind IN ('user_message', 'model_reply', 'turn_ended', 'delivered');
 
 -- Large contents of results, once each by what they say (see store/blobs.py), and which events use them.
 CREATE TABLE agent_mcp.blobs (
@@ -71,3 +72,27 @@ CREATE TABLE agent_mcp.blob_refs (
 );
 
 CREATE INDEX blob_refs_hash ON agent_mcp.blob_refs (hash, session);
+
+-- What each principal's sessions spent by day and agent, written with the events that it comes from.
+CREATE TABLE agent_mcp.spending (
+    day TEXT NOT NULL,            -- UTC, as 2026-11-22
+    principal TEXT NOT NULL,
+    agent TEXT NOT NULL,          -- empty for the nameless one
+    steps BIGINT NOT NULL,
+    tool_calls BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    cost_usd DOUBLE PRECISION NOT NULL,  -- of replies with a known price
+    seconds DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (day, principal, agent)
+) WITH (fillfactor = 50);
+
+-- Tools' definitions by their digests (see sessions/pins.py): what was accepted, and what was seen that differs.
+CREATE TABLE agent_mcp.tool_pins (
+    entry TEXT COLLATE "C" NOT NULL,  -- a server of a config
+    tool TEXT COLLATE "C" NOT NULL,   -- the server's own name for it
+    accepted TEXT NOT NULL,       -- '': a tool that came after the entry's first use, not accepted yet
+    seen TEXT NOT NULL,           -- '': nothing differs
+    at DOUBLE PRECISION NOT NULL, -- when this row was last changed, seconds since the epoch
+    PRIMARY KEY (entry, tool)
+);
