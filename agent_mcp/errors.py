@@ -12,6 +12,7 @@
         ├── InvalidArgumentError    INVALID_ARGUMENT
         ├── BudgetExceededError     BUDGET_EXCEEDED
         ├── ApprovalNotFoundError   APPROVAL_NOT_FOUND
+        ├── ApprovalOutsideError    APPROVAL_OUTSIDE     the config wants it answered outside of hosts
         ├── RecursionLimitError     RECURSION_LIMIT
         ├── StoreError              STORE_ERROR
         ├── ServerUnavailableError  SERVER_UNAVAILABLE   a server that the config calls required is down
@@ -112,6 +113,19 @@ class ApprovalNotFoundError(PublicError):
     """No call of this id waits, or ever waited, for approval in this session."""
 
     code = "APPROVAL_NOT_FOUND"
+
+
+class ApprovalOutsideError(PublicError):
+    """A host's model tried to answer an approval, and the config lets only people do that, outside of hosts."""
+
+    code = "APPROVAL_OUTSIDE"
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(
+            'approvals are answered outside of the host here (server.approvals is "outside"); nothing was answered',
+            hint=f"Ask the user to run `agent-mcp approvals allow {call_id}` (or deny) in a terminal, "
+            "then call send_message without a message.",
+        )
 
 
 class RecursionLimitError(PublicError):

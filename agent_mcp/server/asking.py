@@ -7,9 +7,9 @@ call waiting: the result says `needs_approval`, and `approve` answers.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import anyio
 from mcp.server.context import ServerRequestContext
@@ -24,12 +24,9 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from agent_mcp.server.relaying import given_by_retry
+from agent_mcp.server.settling import CHOICES, Answers, Decision
 from agent_mcp.sessions.events import InputGiven
 from agent_mcp.sessions.log import CallState
-
-Decision = Literal["allow", "deny"]
-Answers = Mapping[str, Decision]
-"""By call id. A call that is not in it was not decided."""
 
 ASKED_CHARACTERS = 20_000
 """A question longer than this is not asked: a person could not read what they allow."""
@@ -52,8 +49,10 @@ class Asker(Protocol):
 
     async def ask(
         self, session_id: str, calls: Sequence[CallState], *, seconds: float
-    ) -> Answers | InputRequiredResult:
-        """Put the calls to the person, all together, for at most `seconds`; no answers if they can't or won't say.
+    ) -> Answers | InputRequiredResult | None:
+        """Put the calls to the person, all together, for at most `seconds`; no answers if they won't say in time.
+
+        None: they could not be asked.
 
         An `InputRequiredResult` is to be returned as the call's result: the answers come with its retry.
         """
@@ -81,11 +80,11 @@ class ElicitingAsker:
 
     async def ask(
         self, session_id: str, calls: Sequence[CallState], *, seconds: float
-    ) -> Answers | InputRequiredResult:
+    ) -> Answers | InputRequiredResult | None:
         """Ask and wait; a host that fails to ask counts as one that can't."""
         params = form_of(calls)
         if params is None:
-            return {}
+            return None
         # The call must return before its host gives up on it; the question then still waits in the session.
         with anyio.move_on_after(seconds):
             try:
@@ -93,7 +92,7 @@ class ElicitingAsker:
                     params.message, params.requested_schema, self.ctx.request_id
                 )
             except (MCPError, NoBackChannelError):
-                return {}
+                return None
             return decided(result, [call.call.id for call in calls])
         return {}
 
@@ -104,11 +103,11 @@ class RetriedAsker:
 
     async def ask(
         self, session_id: str, calls: Sequence[CallState], *, seconds: float
-    ) -> Answers | InputRequiredResult:
+    ) -> Answers | InputRequiredResult | None:
         """The question as a result; what it is about travels in the request state, which the server seals."""
         params = form_of(calls)
         if params is None:
-            return {}
+            return None
         state = json.dumps({"session_id": session_id, "calls": [call.call.id for call in calls]})
         return InputRequiredResult(
             input_requests={_KEY: ElicitRequest(method="elicitation/create", params=params)},
@@ -138,7 +137,7 @@ def form_of(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
         _field(number): {
             "type": "string",
             "title": f"{number}. {call.call.name}",
-            "enum": ["allow", "deny"],
+            "enum": list(CHOICES),
         }
         for number, call in enumerate(calls, start=1)
     }
@@ -147,8 +146,9 @@ def form_of(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
 
 
 def _described(number: int, call: CallState) -> str:
-    arguments = json.dumps(call.shown.arguments, ensure_ascii=False, indent=2)
-    return f"{number}. {call.tool_name} on server {call.server}\n{arguments}"
+    arguments = json.dumps(call.veiled.arguments, ensure_ascii=False, indent=2)
+    why = f"\nasked because of {call.rule}" if call.rule else ""
+    return f"{number}. {call.tool_name} on server {call.server}\n{arguments}{why}"
 
 
 def _field(number: int) -> str:
@@ -158,27 +158,18 @@ def _field(number: int) -> str:
 def decided(result: ElicitResult, call_ids: Sequence[str]) -> Answers:
     """What the person said of the calls, in the order of the form that asked.
 
-    `decline` denies every call; `cancel` decides nothing: the person has not chosen.
+    `decline` denies every call; `cancel` dismisses the question: the person has not chosen.
     """
     match result.action:
         case "decline":
             return dict.fromkeys(call_ids, cast("Decision", "deny"))
         case "cancel":
-            return {}
+            return dict.fromkeys(call_ids, cast("Decision", "dismissed"))
         case "accept":
-            answers: dict[str, Decision] = {}
-            for number, call_id in enumerate(call_ids, start=1):
-                decision = _decision((result.content or {}).get(_field(number)))
-                if decision is not None:
-                    answers[call_id] = decision
-            return answers
-
-
-def _decision(said: object) -> Decision | None:
-    match said:
-        case "allow":
-            return "allow"
-        case "deny":
-            return "deny"
-        case _:
-            return None
+            said = result.content or {}
+            choices = {call_id: said.get(_field(number)) for number, call_id in enumerate(call_ids, start=1)}
+            return {
+                call_id: CHOICES[choice]
+                for call_id, choice in choices.items()
+                if isinstance(choice, str) and choice in CHOICES
+            }

@@ -37,15 +37,20 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 """How long a host may hold what it was told (SEP-2549). What stands in the config is the same for all callers."""
 
 
-def publish(server: Server[Any], service: SessionService, cards: AgentCards) -> None:
-    """Have the server, whose lifespan must be `updates.open_tasks`, answer these requests too."""
+def publish(
+    server: Server[Any], service: SessionService, cards: AgentCards, *, outside: bool = False
+) -> None:
+    """Have the server, whose lifespan must be `updates.open_tasks`, answer these requests too.
+
+    `outside`: approvals are not answered by hosts.
+    """
 
     def service_for(ctx: Context) -> SessionService:
         return service.for_principal(principal_of(ctx))
 
     resources = Resources(service_for, cards)
     prompts, completions = Prompts(cards), Completions(service_for, cards)
-    tasks = Tasks(service_for)
+    tasks = Tasks(service_for, outside=outside)
     updates = Updates(service_for, resources, cards, tasks)
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:

@@ -67,6 +67,8 @@ class TaskView:
     turn: TurnState
     can_ask: bool
     """Whether the host can put questions to a person (it declares elicitation)."""
+    outside: bool = False
+    """Approvals are not answered by hosts."""
     modes: Modes = NO_MODES
     """Which questions of servers it can put."""
 
@@ -119,7 +121,7 @@ class TaskView:
             case "input_required":
                 return {**seed, "inputRequests": self._requests()}
             case "completed":
-                return {**seed, "result": _dump(turn_result(self.report))}
+                return {**seed, "result": _dump(turn_result(self.report, outside=self.outside))}
             case "cancelled":
                 return seed
 

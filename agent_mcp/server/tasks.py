@@ -29,10 +29,11 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from agent_mcp.errors import InvalidArgumentError, PublicError, SessionNotFoundError
-from agent_mcp.server.asking import Decision, asker_for, decided
+from agent_mcp.server.asking import asker_for, decided
 from agent_mcp.server.hosts import HostWait
 from agent_mcp.server.presence import is_gone
 from agent_mcp.server.relaying import given_of, modes_of
+from agent_mcp.server.settling import Answers, Decision, settle
 from agent_mcp.server.task_view import TaskId, TaskView, answered, parse_task_id
 from agent_mcp.sessions.events import InputShown
 from agent_mcp.sessions.service import SessionService
@@ -87,8 +88,10 @@ def require_tasks(ctx: Context) -> None:
 class Tasks:
     """The turns of all sessions as tasks; each caller finds those of its own sessions."""
 
-    def __init__(self, service_for: ServiceFor) -> None:
+    def __init__(self, service_for: ServiceFor, *, outside: bool = False) -> None:
+        """`outside`: approvals are not answered by hosts."""
         self._service_for = service_for
+        self._outside = outside
 
     def around(self, call_tool: CallTool) -> CallTool:
         """`tools/call`, with a task in place of the result of a turn that is not over."""
@@ -122,15 +125,14 @@ class Tasks:
         _check(ctx, params.task_id)
         view = await self.view(ctx, params.task_id)
         decisions: dict[str, Decision] = {}
-        for key, call in view.questions.items():
+        for key, call in view.questions.items() if not self._outside else ():
             if key in params.input_responses:
                 result = _answer(key, params.input_responses[key])
                 decisions |= decided(result, [call.call.id])
         for input_id in view.inputs.keys() & params.input_responses.keys():
             given = given_of(input_id, _answer(input_id, params.input_responses[input_id]))
             await self._service_for(ctx).answer_input(view.id.session_id, given)
-        for call_id, decision in decisions.items():
-            await self._decide(ctx, view.id.session_id, call_id, decision)
+        await self._settle(ctx, view.id.session_id, decisions)
         return {}
 
     async def cancel(self, ctx: Context, params: TaskParams) -> Json:
@@ -168,8 +170,15 @@ class Tasks:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         if named.turn > len(state.turns) or named.part > answered(state.turns[named.turn - 1]):
             raise _unknown(task_id)
-        can_ask = asker_for(ctx) is not None
-        return TaskView(named, state, state.turns[named.turn - 1], can_ask=can_ask, modes=modes_of(ctx))
+        can_ask = not self._outside and asker_for(ctx) is not None
+        return TaskView(
+            named,
+            state,
+            state.turns[named.turn - 1],
+            can_ask=can_ask,
+            modes=modes_of(ctx),
+            outside=self._outside,
+        )
 
     async def delivered(self, ctx: Context, view: TaskView) -> None:
         """The task goes to a caller who is still there: who sees its questions, or knows the end of its turn."""
@@ -197,10 +206,9 @@ class Tasks:
             return None
         return {"resultType": "task", **view.seed()}
 
-    async def _decide(self, ctx: Context, session_id: str, call_id: str, decision: Decision) -> None:
-        reason = "declined at the host" if decision == "deny" else ""
+    async def _settle(self, ctx: Context, session_id: str, decisions: Answers) -> None:
         try:
-            await self._service_for(ctx).approve(session_id, call_id, decision, reason=reason, wait_seconds=0)
+            await settle(self._service_for(ctx), session_id, decisions)
         except PublicError as error:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
 

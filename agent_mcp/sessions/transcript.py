@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from agent_mcp.agent.messages import Media, Message, Reply, Text, ToolResult, UserMessage
+from agent_mcp.sessions.answers import in_words
 from agent_mcp.sessions.inputs import InputState
 from agent_mcp.sessions.log import CallState, SessionState, StepState
 
@@ -98,6 +99,7 @@ def call_view(call: CallState, *, whole: bool) -> Entry:
     arguments: Any = shown.raw_arguments if shown.arguments is None else shown.arguments
     line = json.dumps(arguments, ensure_ascii=False)
     asked = [_question_view(one) for one in call.inputs[-SHOWN_QUESTIONS:]]
+    ruled = _ruled(call) if whole else {}
     return {
         "id": call.call.id,
         "name": call.call.name,
@@ -107,7 +109,18 @@ def call_view(call: CallState, *, whole: bool) -> Entry:
         "status": call.status,
         "duration_ms": call.result.duration_ms if call.result else None,
         **({"questions": asked} if asked else {}),
+        **ruled,
     }
+
+
+def _ruled(call: CallState) -> Entry:
+    """Which rule decided about the call, and what a person did; what is not known is left out."""
+    decision = call.decision
+    known = {
+        "rule": cut(call.rule, LINE_CHARACTERS),
+        "approval": cut(in_words(decision), LINE_CHARACTERS) if decision is not None else "",
+    }
+    return {key: words for key, words in known.items() if words}
 
 
 def _question_view(one: InputState) -> Entry:
@@ -210,4 +223,5 @@ def _call_line(call: Entry) -> str:
         f"\n  - asked by {one['server_name']}: {one['message']} ({one['answer']})"
         for one in call.get("questions", ())
     )
-    return f"`{call['name']}` {shown} ({call['status']}{took}, {call['id']}){asked}"
+    decided = "".join(f"\n  - {key}: {call[key]}" for key in ("rule", "approval") if key in call)
+    return f"`{call['name']}` {shown} ({call['status']}{took}, {call['id']}){decided}{asked}"
