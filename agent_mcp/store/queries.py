@@ -78,6 +78,9 @@ DELETE_EVENTS = "DELETE FROM events WHERE session = ?"
 FLUSHED = "PRAGMA synchronous=FULL"
 UNFLUSHED = "PRAGMA synchronous=NORMAL"
 
+# Of the event that was stored last, in whichever session.
+NEWEST_TIME = "SELECT at FROM events ORDER BY rowid DESC LIMIT 1"
+
 # Changes nothing and yet writes a page, so that its commit has something to flush, and all before it along.
 TOUCH = "UPDATE meta SET schema_version = schema_version"
 

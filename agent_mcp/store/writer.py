@@ -37,6 +37,11 @@ FLUSH_SECONDS = 0.05
 """How long a commit may lie in the system's memory before it is on the disk. Longer than a quick step, so that one
 flush serves the step's reply and results; too short to lose much by."""
 
+MAX_STEP_BACK_SECONDS = 24 * 3600.0
+"""A clock that was wrong by a time zone is waited for; one that was wrong by more is not."""
+
+_TICK_SECONDS = 1e-6
+
 _T = TypeVar("_T")
 
 Operation = Callable[[Transaction], _T]
@@ -85,6 +90,7 @@ class Writer:
         self._asked: list[_Pending] = []
         self._queue: SimpleQueue[list[_Pending] | None] = SimpleQueue()
         self._flush_at: float | None = None
+        self._last = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="agent-mcp store", daemon=True)
         self._thread.start()
@@ -158,7 +164,7 @@ class Writer:
         connection = self._connection
         flush = any(pending.flush for pending in batch)
         self._begin(flush=flush)
-        transaction = Transaction(connection, self._now())
+        transaction = Transaction(connection, self._time())
         outcomes: list[_Outcome] = []
         for pending in batch:
             changes_before = connection.total_changes
@@ -177,6 +183,18 @@ class Writer:
         # In WAL mode NORMAL leaves out the flush and nothing else: https://www.sqlite.org/pragma.html#pragma_synchronous
         self._connection.execute(queries.FLUSHED if flush else queries.UNFLUSHED)
         self._connection.execute("BEGIN IMMEDIATE")
+
+    def _time(self) -> float:
+        """Now, but not before what is in the log already: the order of a list is that of its times.
+
+        So it is after a small step back of the clock, also one that was taken before this process began. A time far
+        ahead was wrong: then the clock counts.
+        """
+        now = self._now()
+        newest = max((at for (at,) in self._connection.execute(queries.NEWEST_TIME).fetchall()), default=0.0)
+        last = max(newest, self._last)
+        self._last = last + _TICK_SECONDS if now <= last < now + MAX_STEP_BACK_SECONDS else now
+        return self._last
 
     def _note_commit(self, *, flushed: bool) -> None:
         if flushed:
