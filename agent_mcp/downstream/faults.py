@@ -17,6 +17,9 @@ HTTP_STATUS = -33003
 LOST = -33004
 """An RpcError of our own HTTP client: the connection broke after the request was written."""
 
+NEEDS_LOGIN = -33005
+"""An RpcError of our own HTTP client: the server wants a token that we don't have, and ran nothing."""
+
 
 class DownstreamError(Exception):
     """The root of what this room raises inside itself."""

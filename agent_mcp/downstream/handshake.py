@@ -31,7 +31,7 @@ from mcp_types.version import (
 )
 
 from agent_mcp import version
-from agent_mcp.downstream.faults import NOT_SENT, ConnectionLostError, RpcError, UnavailableError
+from agent_mcp.downstream.faults import NEEDS_LOGIN, NOT_SENT, ConnectionLostError, RpcError, UnavailableError
 from agent_mcp.downstream.inbound import Responder
 from agent_mcp.downstream.peer import OnProgress, Peer
 from agent_mcp.downstream.wire import JsonObject
@@ -154,6 +154,9 @@ async def _negotiate_either(peer: Peer, offers: Mapping[str, Any]) -> Channel:
     # A late answer to the probe comes first: such a server has locked the connection to the newer dialect.
     if channel := probe.channel or hello.channel:
         return channel
+    if isinstance(probe.error, RpcError) and probe.error.code == NEEDS_LOGIN:
+        # What came of the older greeting without a login says nothing.
+        raise probe.error
     raise hello.error or probe.error or ConnectionLostError
 
 

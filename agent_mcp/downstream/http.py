@@ -19,7 +19,15 @@ from mcp.client.streamable_http import streamable_http_client
 from agent_mcp.config.blot import Hide
 from agent_mcp.config.linklocal import LinkLocalError
 from agent_mcp.downstream.bearer import Bearer
-from agent_mcp.downstream.faults import HTTP_STATUS, LOST, NOT_SENT, SESSION_GONE, UnavailableError, reason_of
+from agent_mcp.downstream.faults import (
+    HTTP_STATUS,
+    LOST,
+    NEEDS_LOGIN,
+    NOT_SENT,
+    SESSION_GONE,
+    UnavailableError,
+    reason_of,
+)
 from agent_mcp.downstream.guarded import BearerClient
 from agent_mcp.downstream.streams import StreamsWire
 
@@ -110,7 +118,7 @@ class PlainSpokenClient(BearerClient):
         except LinkLocalError as error:
             return _error_response(request, message, NOT_SENT, str(error))
         except UnavailableError as error:
-            return _error_response(request, message, HTTP_STATUS, self._hide(str(error)))
+            return _error_response(request, message, NEEDS_LOGIN, self._hide(str(error)))
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             return _error_response(request, message, NOT_SENT, f"could not connect: {reason_of(error)}")
         except httpx2.TransportError as error:

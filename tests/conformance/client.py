@@ -8,19 +8,25 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
+import httpx2
 
 from agent_mcp.agent.events import Happening
 from agent_mcp.agent.messages import ToolCall, new_call_id
 from agent_mcp.agent.ports import Toolbox
-from agent_mcp.config.schema import ServerEntry
+from agent_mcp.config.schema import LoginEntry, ServerEntry
+from agent_mcp.downstream.guarded import access_of
 from agent_mcp.downstream.hub import open_hub
+from agent_mcp.downstream.login import log_in
 from agent_mcp.sessions.inquiries import InputAnswer, Question, with_defaults
 from agent_mcp.sessions.ports import ToolScope
 
 _SERVER = "suite"
+_MOST_LOGINS = 3
+"""By the specification a client has to give up some time; a person would sooner."""
 _EXAMPLES: Mapping[str, Any] = {
     "string": "test",
     "number": 1,
@@ -35,16 +41,64 @@ Call = tuple[str, Mapping[str, Any]]
 
 
 async def main(url: str) -> None:
-    """Connect, and make the scenario's calls one after the other."""
-    entry = ServerEntry(url=url, timeout=15, connect_timeout=10)
-    scope = ToolScope(session_id="s1", turn=1, servers=[_SERVER], tools=(), emit=_ignore, ask=_accept)
+    """Connect, and make the scenario's calls one after the other; log in where that is wanted, and begin again."""
+    with TemporaryDirectory() as folder:
+        # Where logins are kept.
+        os.environ["XDG_DATA_HOME"] = folder
+        entry = ServerEntry(url=url, timeout=15, connect_timeout=10, oauth=_login())
+        access = access_of(_SERVER, entry)
+        assert access is not None
+        for _ in range(_MOST_LOGINS):
+            if access.way_out not in await _use(entry):
+                return
+            await log_in(access, _browse, patience_seconds=10)
+        await _use(entry)
+
+
+async def _use(entry: ServerEntry) -> str:
+    """What was said of the server and of the calls."""
+    scope = ToolScope(session_id="s1", turn=1, servers=[_SERVER], tools=(), emit=_ignore)
+    said: list[str] = []
     async with open_hub({_SERVER: entry}, {}, os.environ) as hub:
         toolbox = await hub.open_toolbox(scope)
-        for warning in toolbox.warnings:
-            print(warning, file=sys.stderr)
+        said += toolbox.warnings
         for name, arguments in _calls(toolbox):
             result = await toolbox.call(ToolCall(new_call_id(), f"{_SERVER}__{name}", dict(arguments)))
-            print(f"{name}: {result.text}", file=sys.stderr)
+            said.append(f"{name}: {result.text}")
+    print("\n".join(said), file=sys.stderr)
+    return "\n".join(said)
+
+
+async def _browse(url: str) -> None:
+    """A browser whose user agrees to everything."""
+    async with httpx2.AsyncClient() as client:
+        redirect = await client.get(url)
+        if "location" in redirect.headers:
+            await client.get(redirect.headers["location"])
+
+
+def _login() -> LoginEntry | None:
+    """What the scenario says that a config would."""
+    context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+    match os.environ.get("MCP_CONFORMANCE_SCENARIO"):
+        case "auth/basic-cimd":
+            return LoginEntry(client_id="https://conformance-test.local/client-metadata.json")
+        case "auth/pre-registration":
+            return LoginEntry(client_id=context["client_id"], client_secret=context["client_secret"])
+        case "auth/client-credentials-basic":
+            return LoginEntry(
+                client_id=context["client_id"],
+                client_secret=context["client_secret"],
+                grant="client_credentials",
+            )
+        case "auth/client-credentials-jwt":
+            return LoginEntry(
+                client_id=context["client_id"],
+                private_key=context["private_key_pem"],
+                grant="client_credentials",
+            )
+        case _:
+            return None
 
 
 def _calls(toolbox: Toolbox) -> Sequence[Call]:
