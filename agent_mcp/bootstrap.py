@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent_mcp.config.blot import Blot
+from agent_mcp.config.paths import identity_of
 from agent_mcp.config.profiles import profile_for, to_budget
 from agent_mcp.config.schema import Config
 from agent_mcp.config.secrets import declared_secrets
@@ -109,15 +110,19 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         store = await stack.enter_async_context(
             open_store(config.store or default_store_url(environ), clock=clock)
         )
-        telemetry = await stack.enter_async_context(
-            open_telemetry(environ, metrics=config.server.metrics)
-        )
+        telemetry = await stack.enter_async_context(open_telemetry(environ, metrics=config.server.metrics))
         store = telemetry.watched(store)
         models = ModelCatalog(config.models, environ)
         stack.push_async_callback(models.aclose)
         secrets = declared_secrets(config, environ)
         hub = await stack.enter_async_context(
-            open_hub(config.servers, config.unavailable, environ, secrets=secrets)
+            open_hub(
+                config.servers,
+                config.unavailable,
+                environ,
+                secrets=secrets,
+                max_children=config.server.max_children,
+            )
         )
         logs = SessionLogs(store, hide=Blot(secrets))
         budgets = Budgets(store, clock, to_budget(config.server.limits.budget))
@@ -129,7 +134,7 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
             clock=clock,
             feed=feed,
             budgets=budgets,
-            pins=PinBook(store, config.path or ""),
+            pins=PinBook(store, identity_of(config.path)),
             observer=telemetry.observer,
         )
         background = await stack.enter_async_context(anyio.create_task_group())
@@ -150,6 +155,8 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
                 running_turns=config.server.max_running_turns,
                 running_turns_each=config.server.limits.running_turns,
                 sessions_each=config.server.limits.sessions,
+                stored_sessions=config.server.max_sessions,
+                store_bytes=config.server.max_store_bytes,
             ),
         )
         server = build_server(

@@ -11,16 +11,23 @@ from datetime import datetime
 from functools import partial
 
 from agent_mcp.cli.lifetime import run_to_end
+from agent_mcp.cli.pins import accept_pins, show_pins
 from agent_mcp.cli.startup import configure
 from agent_mcp.cli.terminal import shown_arguments
 from agent_mcp.config.blot import Blot
 from agent_mcp.config.schema import Config
 from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.sessions.approvals import WaitingCall, answer, waiting_calls
-from agent_mcp.sessions.events import ApprovalGiven
+from agent_mcp.sessions.events import ApprovalGiven, GrantScope
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.store.open import default_store_url, open_store
+
+_REACH: dict[GrantScope, str] = {
+    "once": "",
+    "arguments": ", and with these arguments for the rest of the session",
+    "session": ", and for the rest of the session",
+}
 
 
 def run(options: Namespace) -> int:
@@ -36,8 +43,14 @@ def run(options: Namespace) -> int:
 async def _act(options: Namespace, config: Config) -> int:
     async with open_store(config.store or default_store_url(os.environ)) as store:
         match options.action:
-            case "allow" | "deny":
-                await _answer(store, ApprovalGiven(options.call_id, options.action, options.reason))
+            case "allow":
+                await _answer(store, ApprovalGiven(options.call_id, "allow", scope=options.scope))
+            case "deny":
+                await _answer(store, ApprovalGiven(options.call_id, "deny", options.reason))
+            case "pins":
+                await show_pins(store, config)
+            case "accept":
+                await accept_pins(store, config, options.server)
             case _:
                 await _list(store, config)
     return 0
@@ -50,7 +63,8 @@ async def _list(store: SessionStore, config: Config) -> None:
         print("no call waits for approval")
         return
     print("\n\n".join(_described(waiting) for waiting in calls))
-    print("\nanswer with: agent-mcp approvals allow|deny CALL_ID [--reason TEXT]")
+    print("\nanswer with: agent-mcp approvals allow CALL_ID [--for once|arguments|session]")
+    print("         or: agent-mcp approvals deny CALL_ID [--reason TEXT]")
 
 
 def _described(waiting: WaitingCall) -> str:
@@ -60,6 +74,7 @@ def _described(waiting: WaitingCall) -> str:
         f"  session    {waiting.session_id} (agent {waiting.agent or '-'})",
         f"  tool       {call.call.name}",
         f"  arguments  {shown_arguments(call.veiled)}",
+        *([f"  rule       {call.rule}"] if call.rule else []),
         f"  expires    {_expiry(waiting.expires_at)}",
     ]
     return "\n".join(lines)
@@ -74,4 +89,5 @@ def _expiry(at: float) -> str:
 async def _answer(store: SessionStore, given: ApprovalGiven) -> None:
     call = await answer(store, SessionLogs(store), given, now=time.time())
     said = "allowed" if given.decision == "allow" else "denied"
-    print(f"{said} {call.call.name} ({given.call_id})")
+    reach = _REACH[given.scope]
+    print(f"{said} {call.call.name} ({given.call_id}){reach}")

@@ -12,10 +12,12 @@ from functools import partial
 import anyio
 
 from agent_mcp import version
+from agent_mcp.cli.agent_checks import check_agents
 from agent_mcp.cli.findings import Finding, as_json, as_text, has_failed
 from agent_mcp.cli.host_entry import check_host_entry, environ_of_host
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.model_checks import NOT_SEEN, check_models
+from agent_mcp.cli.pins import check_pins
 from agent_mcp.cli.startup import configure
 from agent_mcp.config.load import load_config
 from agent_mcp.config.paths import user_config_file
@@ -68,8 +70,13 @@ async def _check(
     findings += check_host_entry(config, environ)
     findings += _check_serving(config.server)
     findings += await check_models(config, environ)
-    findings += await _check_servers(config, environ)
+    reports = await _reports(config, environ)
+    findings += [
+        finding for name, entry in config.servers.items() for finding in _of_server(entry, reports[name])
+    ]
+    findings += check_agents(config, reports, named=options.agent, whole=options.json)
     findings.append(await _check_store(config, environ))
+    findings += await check_pins(config, environ, reports)
     _print(findings, options)
     return int(has_failed(findings))
 
@@ -103,8 +110,8 @@ def _check_serving(settings: ServerSettings) -> Iterator[Finding]:
         yield Finding("OK", "http", f"{message} (server.state_key_env)")
 
 
-async def _check_servers(config: Config, environ: Mapping[str, str]) -> list[Finding]:
-    """All at once; each takes at most its `connect_timeout`."""
+async def _reports(config: Config, environ: Mapping[str, str]) -> Mapping[str, ServerReport]:
+    """All servers tried at once; each takes at most its `connect_timeout`."""
     reports: dict[str, ServerReport] = {}
 
     async def inspect(hub: Hub, name: str) -> None:
@@ -118,7 +125,7 @@ async def _check_servers(config: Config, environ: Mapping[str, str]) -> list[Fin
     ):
         for name in config.servers:
             group.start_soon(inspect, hub, name)
-    return [finding for name, entry in config.servers.items() for finding in _of_server(entry, reports[name])]
+    return reports
 
 
 def _of_server(entry: ServerEntry, report: ServerReport) -> Iterator[Finding]:
@@ -140,6 +147,11 @@ def _of_server(entry: ServerEntry, report: ServerReport) -> Iterator[Finding]:
         yield Finding("WARN", subject, message, fix)
     for warning in report.warnings:
         yield Finding("WARN", subject, warning, "tell the server's author; its other tools work")
+    for notice in report.offer.notices if report.offer else ():
+        yield Finding("WARN", subject, notice, "ask the server's author what they are for")
+    if entry.instructions and entry.untrusted:
+        message = "its own instructions are not used: it is untrusted"
+        yield Finding("WARN", subject, message, f"take one of the two out of mcpServers.{report.name}")
 
 
 def _fix(entry: ServerEntry, name: str, error: str) -> str:

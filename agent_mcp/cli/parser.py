@@ -45,6 +45,7 @@ def build_parser() -> ArgumentParser:
     _command(commands, "demo", "see a session at work, with no key and no config")
     doctor = _command(commands, "doctor", "check config, keys, servers and store, and say how to mend them")
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.add_argument("--agent", metavar="NAME", help="show what becomes of each tool of this agent")
     _add_session_actions(_command(commands, "sessions", "look at the sessions in the store"))
     _add_approval_actions(_command(commands, "approvals", "answer calls that wait for approval"))
     _add_chat_options(_command(commands, "chat", "talk to an agent in the terminal"))
@@ -133,16 +134,25 @@ def _add_prune_options(parser: ArgumentParser) -> None:
 def _add_approval_actions(parser: ArgumentParser) -> None:
     parser.set_defaults(action="list")
     actions = parser.add_subparsers(metavar="ACTION")
-    for name, summary in (
-        ("list", "show every waiting call with its whole arguments, as no action does"),
-        ("allow", "let a waiting call run"),
-        ("deny", "refuse a waiting call"),
-    ):
-        action = _action(actions, name, summary)
-        action.set_defaults(action=name)
-        if name != "list":
-            action.add_argument("call_id", metavar="CALL_ID")
-            action.add_argument("--reason", metavar="TEXT", default="", help="the agent reads it if denied")
+    _approval_action(actions, "list", "show every waiting call with its whole arguments, as no action does")
+    allow = _approval_action(actions, "allow", "let a waiting call run")
+    allow.add_argument("call_id", metavar="CALL_ID")
+    reach = "this call, this tool with these arguments, or this tool for the session (default: once)"
+    allow.add_argument(
+        "--for", dest="scope", choices=["once", "arguments", "session"], default="once", help=reach
+    )
+    deny = _approval_action(actions, "deny", "refuse a waiting call")
+    deny.add_argument("call_id", metavar="CALL_ID")
+    deny.add_argument("--reason", metavar="TEXT", default="", help="the agent reads it")
+    pins = _approval_action(actions, "pins", "show tools that are not defined as at their first use")
+    accept = _approval_action(pins.add_subparsers(metavar="ACTION"), "accept", "take them as they are now")
+    accept.add_argument("server", metavar="SERVER", help="a server of the config")
+
+
+def _approval_action(actions: Any, name: str, summary: str) -> ArgumentParser:
+    action = _action(actions, name, summary)
+    action.set_defaults(action=name)
+    return action
 
 
 def _add_chat_options(parser: ArgumentParser) -> None:

@@ -91,3 +91,8 @@ def resolve_model(reference: str, *, base: Path, environ: Mapping[str, str]) -> 
     if provider != "scripted" or not file:
         return reference
     return f"scripted:{resolve(file, base=base, environ=environ)}"
+
+
+def identity_of(path: str | None) -> str:
+    """The same text for a config file by whatever name it was given; empty for none."""
+    return str(Path(path).resolve()) if path else ""

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
+from agent_mcp.agent.tools import Tool
 from agent_mcp.config.blot import Blot
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.config.secrets import secrets_of_server
+from agent_mcp.downstream.children import Children
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.faults import UnavailableError
 from agent_mcp.downstream.invisible import without_invisible
@@ -54,6 +56,10 @@ class ServerReport:
     """Why it can't be used; None if it can."""
     seconds: float
     """How long it took to start, shake hands and list its tools."""
+    listed: tuple[Tool, ...] = ()
+    """The tools as models and policies see them."""
+    offer: Offer | None = None
+    """What it says of itself beside them; None if it can't be used."""
 
 
 class Hub:
@@ -68,6 +74,7 @@ class Hub:
         tasks: TaskGroup,
         idle_seconds: float = IDLE_SECONDS,
         secrets: frozenset[str] = frozenset(),
+        max_children: int | None = None,
     ) -> None:
         """`unavailable`: servers of the config that can't be used, with the reason. `environ`: our own environment."""
         self._servers = {name: _to_server(name, entry, environ, secrets) for name, entry in servers.items()}
@@ -75,6 +82,7 @@ class Hub:
         self._tasks = tasks
         self._idle_seconds = idle_seconds
         self._connections: dict[tuple[str, str], Connection] = {}
+        self._children = Children(self._connections.values(), max_children)
         self._memory = Memory()
         self._toolsets: OrderedDict[tuple[object, ...], Toolset] = OrderedDict()
 
@@ -134,7 +142,15 @@ class Hub:
             ToolReport(tool.name, _json_bytes(tool.description, tool.input_schema))
             for tool in live.listing.tools
         )
-        return ServerReport(name, tools, live.listing.warnings, None, time.perf_counter() - started)
+        return ServerReport(
+            name,
+            tools,
+            live.listing.warnings,
+            None,
+            time.perf_counter() - started,
+            listed=live.listing.tools,
+            offer=_offer(connection, live.listing),
+        )
 
     async def close(self) -> None:
         """Close all connections, side by side."""
@@ -151,7 +167,7 @@ class Hub:
         return self._connections[key]
 
     def _start(self, server: Server) -> Connection:
-        connection = Connection(server, idle_seconds=self._idle_seconds)
+        connection = Connection(server, idle_seconds=self._idle_seconds, admit=self._children.admit)
         self._tasks.start_soon(connection.run)
         return connection
 
@@ -196,10 +212,19 @@ async def open_hub(
     *,
     idle_seconds: float = IDLE_SECONDS,
     secrets: frozenset[str] = frozenset(),
+    max_children: int | None = None,
 ) -> AsyncGenerator[Hub]:
     """A hub with nothing connected yet; on the way out all is closed within a second and a half."""
     async with anyio.create_task_group() as tasks:
-        hub = Hub(servers, unavailable, environ, tasks=tasks, idle_seconds=idle_seconds, secrets=secrets)
+        hub = Hub(
+            servers,
+            unavailable,
+            environ,
+            tasks=tasks,
+            idle_seconds=idle_seconds,
+            secrets=secrets,
+            max_children=max_children,
+        )
         try:
             yield hub
         finally:

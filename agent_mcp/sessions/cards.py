@@ -6,9 +6,10 @@ from typing import Protocol
 
 from agent_mcp.agent.events import Happening
 from agent_mcp.agent.tools import Tool
-from agent_mcp.sessions.policy import Verdict, judge
+from agent_mcp.sessions.policy import Verdict
 from agent_mcp.sessions.ports import ToolScope, ToolSource
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.rulings import rule_on_tool
 
 
 class NamedAgents(Protocol):
@@ -76,7 +77,7 @@ class AgentCards:
         # No session's: servers that each session has for itself show what they offer over one connection of nobody's.
         scope = ToolScope(session_id="", turn=0, servers=profile.servers, tools=profile.tools, emit=_ignore)
         toolbox = await self._tools.open_toolbox(scope)
-        judged = tuple(JudgedTool(tool, judge(profile.approvals, tool)[0]) for tool in toolbox.tools)
+        judged = tuple(JudgedTool(tool, rule_on_tool(profile, tool).verdict) for tool in toolbox.tools)
         return AgentCard(profile, judged, toolbox.warnings)
 
 

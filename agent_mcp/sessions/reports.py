@@ -101,7 +101,7 @@ def _before_the_first(state: SessionState) -> TurnReport:
         usage=Usage(),
         approvals=(),
         queued_messages=state.queued_messages,
-        warnings=state.warnings,
+        warnings=[*state.warnings, *state.notices],
     )
 
 
