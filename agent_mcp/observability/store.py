@@ -42,10 +42,10 @@ class _Watched:
         return await self._store.submit(session_id, message, trace=trace or current())
 
     async def append(
-        self, session_id: str, turn: int, events: Sequence[EventData], *, epoch: int | None = None
+        self, session_id: str, turn: int, events: Sequence[EventData], **more: Any
     ) -> Sequence[Event]:
         began = time.perf_counter()
-        stored = await self._store.append(session_id, turn, events, epoch=epoch)
+        stored = await self._store.append(session_id, turn, events, **more)
         self._count(began, events)
         return stored
 

@@ -19,6 +19,8 @@ from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
 from agent_mcp.errors import AgentNotFoundError, MissingApiKeyError
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
+from agent_mcp.sessions.offers import Offer
+from agent_mcp.sessions.observing import TurnObserver
 from agent_mcp.sessions.ports import ServerStatus, SessionStore, ToolScope
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.room import ServiceLimits
@@ -120,6 +122,8 @@ class FunctionTools:
         """Servers said to be down."""
         return self.down
 
+    offers: list[Offer] = field(default_factory=list[Offer])
+
     def restarted(self) -> Sequence[str]:
         """Servers said to be restarted, once."""
         names, self.restarts = self.restarts, []
@@ -209,6 +213,7 @@ async def open_world(
     limits: ServiceLimits | None = None,
     store_url: str | None = None,
     through: Callable[[SessionStore], SessionStore] = lambda store: store,
+    observer: TurnObserver | None = None,
 ) -> AsyncGenerator[World]:
     """A service on a store in `folder`, or at `store_url`; a second one on the same store is a second process in all
     but name. `through` may put something between the store and all who use it."""
@@ -218,7 +223,9 @@ async def open_world(
     async with open_store(url, clock=clock) as opened:
         store = through(opened)
         logs = SessionLogs(store)
-        runner = TurnRunner(store=store, logs=logs, models=models, tools=hub, clock=clock, feed=feed)
+        runner = TurnRunner(
+            store=store, logs=logs, models=models, tools=hub, clock=clock, feed=feed, observer=observer
+        )
         async with open_dispatcher(store, runner.run) as dispatcher:
             service = SessionService(
                 store=store,
