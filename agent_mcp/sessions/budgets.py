@@ -5,18 +5,19 @@ agents that it called, by other sessions on the same day), no reply is asked for
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from agent_mcp.agent.messages import Media, Message, Reply, Text, ToolCall, ToolResults, UserMessage
 from agent_mcp.agent.spending import Spent
-from agent_mcp.agent.tools import Tool
 from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.profile import Caps
 from agent_mcp.sessions.spending import NOTHING, of_reply
 
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for the tokens of text that no model has counted yet."""
+NOISE_TOKENS = 1_000
+"""Less new text than this is within the error of the guess, and no small budget must end on a guess."""
 MEDIA_TOKENS = 1_600
 """About what providers count for an image."""
 
@@ -110,35 +111,21 @@ def left(stretches: Sequence[Stretch], *, kept: Spent, share: int) -> Caps:
     return found
 
 
-def ahead_of(state: SessionState, *, replies: int, more: str = "", unsaid: int = 0) -> Spent:
-    """What so many more replies will cost, about: each reads all that the last one read and said, and what came since.
+def ahead_of(state: SessionState, *, replies: int, more: str = "") -> Spent:
+    """What so many more replies will cost, about: each as much as the last one, and what came since comes on top.
 
-    `more` is a message that is not in the log yet; `unsaid` the tokens of what every request says before the history,
-    which is in the figures of the last reply once there is one.
+    `more` is a message that is not in the log yet.
     """
     news = _tokens_since_last_reply(state) + len(more) // CHARACTERS_PER_TOKEN
-    if not state.steps:
-        return _times(Spent(steps=1, input_tokens=unsaid + news), replies)
-    last = of_reply(state.steps[-1].reply.usage)
-    total, ahead, read = NOTHING, last, last.tokens + news
-    for _ in range(replies):
-        grown = (read + last.output_tokens) / last.tokens if last.tokens else 1.0
-        ahead = replace(last, input_tokens=read, cost_usd=last.cost_usd * grown)
-        total, read = total.plus(ahead), read + last.output_tokens
-    return total
-
-
-def unsaid_tokens(system: str, tools: Sequence[Tool]) -> int:
-    """About how many tokens the system text and the tools' definitions are."""
-    characters = len(system) + sum(len(tool.description) + len(repr(tool.input_schema)) for tool in tools)
-    return characters // CHARACTERS_PER_TOKEN
-
-
-def _times(spent: Spent, count: int) -> Spent:
-    total = NOTHING
-    for _ in range(count):
-        total = total.plus(spent)
-    return total
+    news = news if news > NOISE_TOKENS else 0
+    last = of_reply(state.steps[-1].reply.usage) if state.steps else NOTHING
+    grown = (last.tokens + news) / last.tokens if last.tokens else 1.0
+    return Spent(
+        steps=replies,
+        input_tokens=replies * (last.input_tokens + news),
+        output_tokens=replies * last.output_tokens,
+        cost_usd=replies * last.cost_usd * grown,
+    )
 
 
 def _tokens_since_last_reply(state: SessionState) -> int:

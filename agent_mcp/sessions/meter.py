@@ -19,7 +19,6 @@ from agent_mcp.sessions.budgets import (
     exhausted,
     left,
     overrun,
-    unsaid_tokens,
 )
 from agent_mcp.sessions.chain import may_spend
 from agent_mcp.sessions.events import AllowanceGiven
@@ -201,9 +200,7 @@ class TurnMeter:
         return [*self._budgets.of_session(self._state, self._turn, self._payer), *self._days]
 
     def _ahead(self, replies: int) -> Spent:
-        state = self._state
-        unsaid = 0 if state.steps else unsaid_tokens(self._payer.profile.instructions, state.tools or ())
-        return ahead_of(state, replies=replies, unsaid=unsaid)
+        return ahead_of(self._state, replies=replies)
 
     def _calls_counted(self) -> int:
         """How many calls of the newest step, if it is this turn's, are in the figures."""
