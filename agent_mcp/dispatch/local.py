@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,6 +19,23 @@ SWEEP_SECONDS = 1.0
 """How often turns are looked for whose owner died or that nobody took."""
 
 
+MAX_PAUSE_SECONDS = 30.0
+"""A turn that could not go on, since nothing can be stored or the like, is left alone ever longer, up to this: each
+try may ask the model again."""
+
+
+class _Failures(NamedTuple):
+    """How often in a row a turn could not go on, and until when no sweep tries it again."""
+
+    times: int
+    pause_ends_at: float
+
+
+def _one_more(before: _Failures | None) -> _Failures:
+    times = 1 if before is None else before.times + 1
+    return _Failures(times, anyio.current_time() + min(SWEEP_SECONDS * 2**times, MAX_PAUSE_SECONDS))
+
+
 class LocalDispatcher:
     """Runs each enqueued turn as a task, once at a time in this process."""
 
@@ -25,6 +43,7 @@ class LocalDispatcher:
         self._group = group
         self._run = run
         self._running: set[tuple[str, int]] = set()
+        self._failures: dict[tuple[str, int], _Failures] = {}
 
     def enqueue(self, session_id: str, turn: int) -> None:
         """Have the turn run soon; repeating it is harmless."""
@@ -38,13 +57,20 @@ class LocalDispatcher:
         except Exception as error:
             # One turn's failure is no other's; the sweep comes back to one that could not be written to.
             log.error("session %s: turn %d could not go on", session_id, turn, exc_info=error)
+            self._failures[(session_id, turn)] = _one_more(self._failures.get((session_id, turn)))
+        else:
+            self._failures.pop((session_id, turn), None)
         finally:
             self._running.discard((session_id, turn))
 
     async def sweep(self, store: SessionStore) -> None:
-        """Enqueue every turn that could be run now."""
-        for turn in await store.unfinished():
-            self.enqueue(turn.session_id, turn.turn)
+        """Enqueue every turn that could be run now; who asks for one by `enqueue` need not wait for its pause."""
+        turns = [(turn.session_id, turn.turn) for turn in await store.unfinished()]
+        self._failures = {turn: self._failures[turn] for turn in turns if turn in self._failures}
+        for turn in turns:
+            failures = self._failures.get(turn)
+            if failures is None or anyio.current_time() >= failures.pause_ends_at:
+                self.enqueue(*turn)
 
     async def sweep_forever(self, store: SessionStore) -> None:
         """Sweep at once and then each second."""

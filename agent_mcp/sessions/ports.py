@@ -66,7 +66,8 @@ class Claim:
     turn: int
     epoch: int
     attempts: int
-    """How many claims in a row, this one included, have found no new event since the one before."""
+    """How many claims in a row, this one included, have found no new event since the one before. One that a process
+    repeats counts once: whatever went wrong, it did not end the process."""
 
 
 @dataclass(frozen=True, slots=True)

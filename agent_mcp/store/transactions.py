@@ -119,7 +119,8 @@ def claim(tx: Transaction, session_id: str, turn: int, *, owner: str, is_alive: 
     status, old_owner, claims, stuck, waits = state
     if status == "done" or waits or (status == "running" and old_owner != owner and is_alive(old_owner)):
         return None
-    attempts = claims + 1 if stuck else 1
+    # Its own earlier claim did not end this process: the disk was full, or the like.
+    attempts = claims + (old_owner != owner) if stuck else 1
     epoch, head = _bump_epoch(tx, session_id)
     tx.run(
         queries.OWN_TURN,

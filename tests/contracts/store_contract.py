@@ -563,6 +563,10 @@ class Turns:
         await store.append("s1", 1, [NoteAdded("mine")], epoch=claim.epoch)
         assert data_of(await store.read("s1")) == [UserMessageAdded("hello"), NoteAdded("mine")]
 
+    async def test_a_claim_that_its_process_repeats_counts_once(self, store: SessionStore) -> None:
+        await store.create(session("s1"), message="hello")
+        assert [(await claimed(store, "s1")).attempts for _ in range(5)] == [1] * 5
+
     async def test_claims_without_progress_are_counted(
         self, store: SessionStore, open_store: OpenStore
     ) -> None:

@@ -1,5 +1,6 @@
 """Turns as tasks: once at a time, and one's failure is no other's."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -68,9 +69,30 @@ async def test_a_failed_turn_harms_no_other_and_the_sweep_comes_back_to_it(
 
     stuck = [TurnRef("s", 1, "running", "me")]
     with anyio.fail_after(5):
-        async with open_dispatcher(store(stuck, StoreError("locked"), stuck), run):
+        async with open_dispatcher(store(stuck, StoreError("locked"), *[stuck] * 100), run):
             await done.wait()
     assert tries == 2
+
+
+async def test_a_turn_that_fails_again_and_again_is_tried_ever_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "SWEEP_SECONDS", 0.01)
+    tries: list[float] = []
+
+    async def run(session_id: str, turn: int, dispatcher: Dispatcher) -> None:
+        tries.append(anyio.current_time())
+        raise StoreError("disk full")
+
+    stuck = [TurnRef("s", 1, "running", "me")]
+    with anyio.fail_after(10):
+        async with open_dispatcher(store(*[stuck] * 1000), run) as dispatcher:
+            await until(lambda: len(tries) == 5)
+            dispatcher.enqueue("s", 1)  # somebody asks for it: no pause then
+            await anyio.wait_all_tasks_blocked()
+            assert len(tries) == 6
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries[:5])]
+    assert all(pause >= 0.01 * 2**number for number, pause in enumerate(pauses, start=1)), pauses
 
 
 async def test_a_turn_that_was_queued_while_nobody_ran_is_found_at_start(tmp_path: Path) -> None:

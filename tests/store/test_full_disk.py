@@ -11,11 +11,13 @@ import pytest
 
 from agent_mcp.errors import StoreError
 from agent_mcp.sessions.events import NoteAdded
+from agent_mcp.sessions.start import StartRequest
 from agent_mcp.store import connect
 from agent_mcp.store.open import open_store
 from agent_mcp.store.soundness import check_whole
 from tests.contracts.store_contract import session
 from tests.support.processes import run_process
+from tests.support.world import FunctionTools, calls, open_world, says
 
 pytestmark = pytest.mark.anyio
 
@@ -117,3 +119,22 @@ def fill_to_the_limit(path: Path) -> None:
             assert len(await store.read("s1")) == 21 + stored
 
     anyio.run(main)
+
+
+async def test_a_turn_waits_for_room_and_then_goes_on(tmp_path: Path, disk: SmallDisk) -> None:
+    async def look(_: dict[str, object]) -> str:
+        return "x" * 300_000
+
+    tools = FunctionTools({"look": look}, {"look": {"read_only": True}})
+    with anyio.fail_after(20):
+        async with open_world(tmp_path, calls(("t__look", {})), says("Seen."), tools=tools) as world:
+            await world.service.start(StartRequest(), session_id="s1", wait_seconds=0)
+            disk.limit(75)
+            for message in ("go", None, None, None, None):  # each has the turn tried again
+                running = await world.service.send("s1", message, wait_seconds=0.3)
+                assert (running.status, running.stop_reason) == ("running", None)
+            disk.limit(100_000)
+            ended = await world.service.send("s1", None, wait_seconds=10)
+            requests = len(world.model.requests)
+    assert (ended.text, ended.stop_reason) == ("Seen.", "end_turn")
+    assert requests == 2, "what is in the log was not asked for again"
