@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agent_mcp.agent.messages import ToolCall, ToolResult
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.downstream.hub import Hub, open_hub
 from agent_mcp.downstream.toolbox import ServerToolbox
+from agent_mcp.sessions.inquiries import Ask, Sample
 from agent_mcp.sessions.ports import ToolScope
 
 ROOT = Path(__file__).parents[2]
@@ -42,15 +44,27 @@ async def hub_of(*, idle_seconds: float = 900.0, **servers: ServerEntry) -> Asyn
         yield hub
 
 
+@dataclass
+class Wishes:
+    """Who answers what servers ask."""
+
+    ask: Ask | None = None
+    sample: Sample | None = None
+
+
+NO_WISHES = Wishes()
+
+
 def scope(
     *servers: str,
     session_id: str = "s1",
     turn: int = 1,
     tools: Sequence[Sequence[str]] = (),
     emit: Emit = lambda _: None,
+    wishes: Wishes = NO_WISHES,
 ) -> ToolScope:
     """A scope over these servers."""
-    return ToolScope(session_id, turn, servers, tools, emit)
+    return ToolScope(session_id, turn, servers, tools, emit, ask=wishes.ask, sample=wishes.sample)
 
 
 def call(name: str, arguments: Mapping[str, Any] | None = None, *, call_id: str = "call_1") -> ToolCall:

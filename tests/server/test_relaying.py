@@ -1,4 +1,4 @@
-"""What a downstream server asks, put to the person at the host in both eras; hosts that can't; other processes; ends."""
+"""What a downstream server asks, put to the person at the host in both eras; hosts that can't; other processes."""
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -65,6 +65,16 @@ def user(*answers: ElicitResult) -> tuple[list[ElicitRequestParams], Elicitation
 
 def accept(**content: str) -> ElicitResult:
     return ElicitResult(action="accept", content=dict(content))
+
+
+def only_forms(ctx: object) -> relaying.Modes:
+    """The SDK's own client always declares both."""
+    return relaying.Modes(form=True)
+
+
+def only_addresses(ctx: object) -> relaying.Modes:
+    """As above."""
+    return relaying.Modes(url=True)
 
 
 async def never(context: Any, params: ElicitRequestParams) -> ElicitResult:
@@ -147,13 +157,13 @@ async def test_an_address_is_shown_only_by_hosts_that_open_addresses(
     tmp_path: Path, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relaying, "GRACE_SECONDS", 0.05)
-    monkeypatch.setattr(relaying, "modes_of", lambda ctx: relaying.Modes(form=True))  # pyright: ignore[reportUnknownLambdaType] the SDK's client always declares both
+    monkeypatch.setattr(relaying, "modes_of", only_forms)
     plan = [calls(("t__open", {"text": "Pay?"})), says("done")]
     seen, asked = user(accept())
     async with world(tmp_path, *plan) as w, host_of(w, era, asked) as call:
         result = await call("start_session", message="go")
         answers = await said(w, result["session_id"])
-        monkeypatch.setattr(relaying, "modes_of", lambda ctx: relaying.Modes(url=True))  # pyright: ignore[reportUnknownLambdaType] as above
+        monkeypatch.setattr(relaying, "modes_of", only_addresses)
         opened = await call("start_session", message="go")
         later = await said(w, opened["session_id"])
     assert answers == [{"action": "cancel", "content": None}]
@@ -164,17 +174,25 @@ async def test_an_address_is_shown_only_by_hosts_that_open_addresses(
 @pytest.mark.parametrize("era", ERAS)
 async def test_another_process_that_can_ask_answers_for_a_host_that_cannot(tmp_path: Path, era: Era) -> None:
     seen, asked = user(accept(name="Bo"))
-    async with world(tmp_path) as w, open_world(tmp_path) as other:
-        async with host_of(w, era, None) as mute, host_of(other, era, asked) as call:
-            started = await mute("start_session", message="go", wait_seconds=0)
-            session_id = started["session_id"]
-            await asking(w, session_id)
-            async with anyio.create_task_group() as group:
-                # Both wait at once: who can ask is waited for.
-                group.start_soon(lambda: mute("send_message", session_id=session_id))
-                result = await call("send_message", session_id=session_id)
-            answers = await said(w, session_id)
-    assert result["text"] == "done"
+    results: list[dict[str, Any]] = []
+
+    async def wait(call: Call, session_id: str) -> None:
+        results.append(await call("send_message", session_id=session_id))
+
+    async with (
+        world(tmp_path) as w,
+        open_world(tmp_path) as other,
+        host_of(w, era, None) as mute,
+        host_of(other, era, asked) as able,
+    ):
+        session_id = (await mute("start_session", message="go", wait_seconds=0))["session_id"]
+        await asking(w, session_id)
+        async with anyio.create_task_group() as group:
+            # Both wait at once: the one that can't ask leaves it to the other.
+            group.start_soon(wait, mute, session_id)
+            group.start_soon(wait, able, session_id)
+        answers = await said(w, session_id)
+    assert [result["text"] for result in results] == ["done", "done"]
     assert [answer["content"]["name"] for answer in answers] == ["Bo"]
     assert len(seen) == 1
 
@@ -216,22 +234,24 @@ async def test_a_call_that_does_not_wait_does_not_ask(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_cancel_ends_the_question_with_the_turn(tmp_path: Path, era: Era) -> None:
+    results: list[dict[str, Any]] = []
+
+    async def wait(call: Call, session_id: str) -> None:
+        results.append(await call("send_message", session_id=session_id))
+
+    async def cancel(call: Call, session_id: str) -> None:
+        results.append(await call("cancel", session_id=session_id))
+
     async with world(tmp_path) as w, host_of(w, "legacy", never) as waiting, host_of(w, era, None) as call:
-        results: list[dict[str, Any]] = []
-
-        async def wait() -> None:
-            results.append(await waiting("send_message", session_id=session_id))
-
         session_id = (await call("start_session", message="go", wait_seconds=0))["session_id"]
         await asking(w, session_id)
         async with anyio.create_task_group() as group:
-            group.start_soon(wait)
-            await until(lambda: bool(results) or w.model.requests != [])
-            cancelled = await call("cancel", session_id=session_id)
+            group.start_soon(wait, waiting, session_id)
+            group.start_soon(cancel, call, session_id)
         state = await w.logs.state(session_id)
-    assert (cancelled["stop_reason"], results[0]["stop_reason"]) == ("cancelled", "cancelled")
+    assert [result["stop_reason"] for result in results] == ["cancelled", "cancelled"]
     assert state.turns[0].inputs == []
-    assert cancelled["steps"][0]["tool_calls"][0]["status"] == "interrupted"
+    assert results[0]["steps"][0]["tool_calls"][0]["status"] == "interrupted"
 
 
 async def test_waiting_for_a_person_costs_none_of_the_budget_of_time(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from agent_mcp.sessions.profile import Budget, Profile
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.start import StartRequest
 from tests.support.asking import AskingTools
-from tests.support.world import World, calls, open_world, says
+from tests.support.world import Plan, World, calls, open_world, says
 
 pytestmark = pytest.mark.anyio
 
 BRIEF = "Be brief."
 
 
-def plan(*samples: str, usage: Usage | None = None, count: int = 1) -> list[object]:
+def plan(*samples: str, usage: Usage | None = None, count: int = 1) -> list[Plan]:
     """A turn that calls `sample` so many times side by side, and what the model says to the server."""
     left = list(samples)
 
@@ -70,7 +70,7 @@ async def test_a_spent_budget_refuses_before_the_model_is_asked(tmp_path: Path) 
 
 
 async def test_what_one_sample_spends_is_gone_for_the_next(tmp_path: Path) -> None:
-    profile = Profile(agent="a", model="plan", servers=("t",), budget=Budget(tokens=300))
+    profile = Profile(agent="a", model="plan", servers=("t",), budget=Budget(tokens=280))
     steps = plan("hi", usage=Usage(250, 0), count=2)
     with anyio.fail_after(10):
         async with open_world(tmp_path, *steps, profile=profile, tools=AskingTools()) as w:

@@ -98,7 +98,7 @@ def _change_tools(_: Json, __: Json) -> Json:
 def _ask_back(arguments: Json, _: Json) -> Json:
     """Ask the client something and return its answer."""
     before = len(_answers)
-    send({"id": f"back-{before}", "method": arguments["method"], "params": {}})
+    send({"id": f"back-{before}", "method": arguments["method"], "params": arguments.get("params", {})})
     while len(_answers) == before:
         time.sleep(0.01)
     return text(_answers[-1])

@@ -13,7 +13,8 @@ import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.resolve import AcceptedElicitation, Elicit, Resolve
+from mcp.server.mcpserver.resolve import AcceptedElicitation, Elicit, ListRoots, Resolve, Sample
+from mcp_types import CreateMessageResult, ListRootsResult, SamplingMessage, TextContent
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -61,6 +62,29 @@ async def order(quantity: Annotated[AcceptedElicitation[Quantity] | object, Reso
             return f"accepted {n}"
         case _:
             return "declined"
+
+
+def ask_model() -> Sample:
+    """The question of `consult`."""
+    said = SamplingMessage(role="user", content=TextContent(type="text", text="Say hi"))
+    return Sample([said], max_tokens=7, system_prompt="Be brief.")
+
+
+def ask_roots() -> ListRoots:
+    """The question of `where`."""
+    return ListRoots()
+
+
+@server.tool()
+async def consult(reply: Annotated[CreateMessageResult, Resolve(ask_model)]) -> str:
+    """Ask the host's model."""
+    return f"{reply.model}: {reply.content.text if isinstance(reply.content, TextContent) else '?'}"
+
+
+@server.tool()
+async def where(roots: Annotated[ListRootsResult, Resolve(ask_roots)]) -> str:
+    """Ask where to work."""
+    return " ".join(str(root.uri) for root in roots.roots)
 
 
 @server.tool()
