@@ -4,8 +4,9 @@ import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,12 +14,12 @@ from anyio.abc import TaskGroup
 from agent_mcp.config.blot import Blot
 from agent_mcp.config.paths import identity_of
 from agent_mcp.config.profiles import profile_for, to_budget
-from agent_mcp.config.schema import Config
+from agent_mcp.config.schema import Config, WorkerSettings
 from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.config.serving import state_keys
-from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
+from agent_mcp.dispatch.local import open_dispatcher
 from agent_mcp.downstream.hub import Hub, open_hub
-from agent_mcp.errors import PublicError
+from agent_mcp.errors import ConfigError, PublicError
 from agent_mcp.models.catalog import ModelCatalog
 from agent_mcp.observability.telemetry import Telemetry
 from agent_mcp.observability.wishes import open_telemetry
@@ -32,13 +33,13 @@ from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.meter import Budgets
 from agent_mcp.sessions.pinning import PinBook
-from agent_mcp.sessions.ports import SessionStore
+from agent_mcp.sessions.ports import Dispatcher, SessionStore
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.retention import Housekeeper
 from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
 from agent_mcp.sessions.service import SessionService
-from agent_mcp.store.open import default_store_url, open_store
+from agent_mcp.store.open import default_store_url, is_postgres, open_store
 
 log = logging.getLogger(__name__)
 
@@ -91,24 +92,30 @@ class App:
     hub: Hub
     models: ModelCatalog
     service: SessionService
-    dispatcher: LocalDispatcher
+    dispatcher: Dispatcher
     feed: LiveFeed
     server: McpServer
     telemetry: Telemetry
 
 
 @asynccontextmanager
-async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> AsyncGenerator[App]:
+async def open_app(
+    config: Config, environ: Mapping[str, str] | None = None, *, works: bool = True
+) -> AsyncGenerator[App]:
     """The whole application, running until the context ends; ending it leaves turns to go on at the next start.
 
+    Without `works` it runs no turns and leaves them to others, where the store is PostgreSQL.
+
     Raises:
+        ConfigError: what the store needs is not installed.
         StoreError: the session store cannot be opened.
     """
     environ = os.environ if environ is None else environ
     clock, feed = SystemClock(), LiveFeed()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            open_store(config.store or default_store_url(environ), clock=clock)
+        url = config.store or default_store_url(environ)
+        opened = store = await stack.enter_async_context(
+            open_store(url, clock=clock, settings=config.server.worker)
         )
         telemetry = await stack.enter_async_context(open_telemetry(environ, metrics=config.server.metrics))
         store = telemetry.watched(store)
@@ -139,7 +146,9 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         )
         background = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(background.cancel_scope.cancel)
-        dispatcher = await stack.enter_async_context(open_dispatcher(store, runner.run))
+        dispatcher = await stack.enter_async_context(
+            _dispatcher(url, opened, runner, config.server.worker, works)
+        )
         agents = ConfiguredAgents(config)
         service = SessionService(
             store=store,
@@ -173,6 +182,22 @@ async def open_app(config: Config, environ: Mapping[str, str] | None = None) -> 
         background.start_soon(keeper.run_forever)
         background.start_soon(telemetry.count_queue, store)
         yield App(config, store, hub, models, service, dispatcher, feed, server, telemetry)
+
+
+def _dispatcher(
+    url: str, store: SessionStore, runner: TurnRunner, settings: WorkerSettings, works: bool
+) -> AbstractAsyncContextManager[Dispatcher]:
+    if not is_postgres(url):
+        return open_dispatcher(store, runner.run)
+    try:
+        # Here and not above: who has a file needs no queue, and it would cost each start 0.3 s.
+        from agent_mcp.dispatch.procrastinate import TurnStore, open_queue_dispatcher
+    except ImportError as error:
+        problem = f"a store in PostgreSQL needs a queue: {error}"
+        raise ConfigError("store", problem, hint="pip install 'agent-mcp[postgres]'") from error
+    # `open_store` has given it for this same address.
+    turns = cast("TurnStore", store)
+    return open_queue_dispatcher(url, turns, runner.run, settings=settings, works=works)
 
 
 class _Preload:

@@ -18,6 +18,7 @@ from agent_mcp.cli.host_entry import check_host_entry, environ_of_host
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.model_checks import NOT_SEEN, check_models
 from agent_mcp.cli.pins import check_pins
+from agent_mcp.cli.safety_checks import check_safety
 from agent_mcp.cli.startup import configure
 from agent_mcp.config.load import load_config
 from agent_mcp.config.paths import user_config_file
@@ -69,6 +70,7 @@ async def _check(
     findings += _check_config(config)
     findings += check_host_entry(config, environ)
     findings += _check_serving(config.server)
+    findings += check_safety(config)
     findings += await check_models(config, environ)
     reports = await _reports(config, environ)
     findings += [

@@ -27,6 +27,8 @@ def run(options: Namespace) -> int:
     Raises:
         ConfigError: the config is wrong.
     """
+    if options.role == "worker":
+        return _run_worker(options)
     return _run_http(options) if options.transport == "http" else _run_stdio(options)
 
 
@@ -37,20 +39,28 @@ def _run_stdio(options: Namespace) -> int:
     # What is imported is never garbage, and looking for some in it would be a tenth of the way to the first answer.
     gc.disable()
     from agent_mcp.cli.lifetime import run_to_end
-    from agent_mcp.cli.startup import configure, log_problems
+    from agent_mcp.cli.open_files import raise_limit
+    from agent_mcp.cli.startup import check_role, configure, log_problems
 
     config = configure(options)
+    check_role(config, options.role)
     log_problems(config)
-    return run_to_end(partial(_serve_stdio, wire, config), with_parent=True)
+    raise_limit(config, http=False)
+    return run_to_end(
+        partial(_serve_stdio, wire, config, works=options.role != "server"), with_parent=True
+    )
 
 
-async def _serve_stdio(wire: Wire, config: "Config") -> int:
+async def _serve_stdio(wire: Wire, config: "Config", *, works: bool) -> int:
     from agent_mcp.bootstrap import open_app
     from agent_mcp.cli.lifetime import end_soon
     from agent_mcp.cli.wire import open_wire
 
     ended = partial(end_soon, 0)
-    async with open_app(config, os.environ) as app, open_wire(wire, ended=ended) as (incoming, outgoing):
+    async with (
+        open_app(config, os.environ, works=works) as app,
+        open_wire(wire, ended=ended) as (incoming, outgoing),
+    ):
         gc.freeze()
         gc.enable()
         await app.server.run(incoming, outgoing, app.server.create_initialization_options())
@@ -60,9 +70,28 @@ async def _serve_stdio(wire: Wire, config: "Config") -> int:
 def _run_http(options: Namespace) -> int:
     from agent_mcp.cli.http import check_serving, serve_http
     from agent_mcp.cli.lifetime import run_to_end
-    from agent_mcp.cli.startup import configure, log_problems
+    from agent_mcp.cli.open_files import raise_limit
+    from agent_mcp.cli.startup import check_role, configure, log_problems
 
     config = configure(options)
+    check_role(config, options.role)
     check_serving(config, options.host)
     log_problems(config)
-    return run_to_end(partial(serve_http, config, options.host, options.port))
+    raise_limit(config, http=True)
+    works = options.role != "server"
+    return run_to_end(partial(serve_http, config, options.host, options.port, works=works))
+
+
+def _run_worker(options: Namespace) -> int:
+    from agent_mcp.cli.http import listen
+    from agent_mcp.cli.lifetime import run_to_end
+    from agent_mcp.cli.open_files import raise_limit
+    from agent_mcp.cli.startup import check_role, configure, log_problems
+    from agent_mcp.cli.worker import run_worker
+
+    config = configure(options)
+    check_role(config, options.role)
+    log_problems(config)
+    raise_limit(config, http=False)
+    listener = listen(options.host, options.port) if options.transport == "http" else None
+    return run_to_end(partial(run_worker, config, listener))

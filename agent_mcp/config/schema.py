@@ -259,6 +259,11 @@ class ServerSettings(Strict):
     notify: bool = True
     """Whether a desktop notification tells of a call that waits where its host can't ask anybody."""
     max_running_turns: Annotated[int, Field(gt=0)] = 256
+    max_sessions: Annotated[int, Field(gt=0)] = 1_000_000
+    """In the store, closed ones too."""
+    max_store_bytes: Annotated[int, Field(gt=0)] = 100 * 1024**3
+    max_children: Annotated[int, Field(gt=0)] = 64
+    """Processes of stdio servers at once; idle ones make room for new ones."""
     worker: WorkerSettings = WorkerSettings()
     limits: LimitsEntry = LimitsEntry()
     tokens: tuple[TokenEntry, ...] = ()

@@ -7,6 +7,7 @@ try), closed.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Literal
 
 import anyio
@@ -39,11 +40,16 @@ _RESUBSCRIBE_SECONDS = 30.0
 _LIST_CHANGED = "notifications/tools/list_changed"
 
 
+Admit = Callable[["Connection"], None]
+
+
 class Connection:
     """The state of one connection, and the work of its owner."""
 
-    def __init__(self, server: Server, *, idle_seconds: float) -> None:
+    def __init__(self, server: Server, *, idle_seconds: float, admit: Admit | None = None) -> None:
+        """`admit` is asked before a connection is made; it may refuse."""
         self.server = server
+        self._admit = admit
         self.state: State = "idle"
         self.reason = ""
         """Why it is broken."""
@@ -74,6 +80,8 @@ class Connection:
         if self.live is not None:
             self.live.used_at = anyio.current_time()
             return self.live
+        if self._admit is not None and not self.occupied:
+            self._admit(self)
         self._wanted.set()
         if self._hung or self._pause_left() > _PATIENCE_SECONDS:
             raise UnavailableError(self.reason)
@@ -83,6 +91,11 @@ class Connection:
                 raise UnavailableError(self.reason or "it was closed")
             await self._changed.wait()
         return self.live
+
+    @property
+    def occupied(self) -> bool:
+        """Whether it is up, or about to be."""
+        return self.live is not None or self.state == "connecting"
 
     async def current_listing(self, live: Live) -> Listing:
         """The tools of a live connection, fetched again if the server has said that they changed."""

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 import anyio
 
-from agent_mcp.errors import SessionBusyError
-from agent_mcp.sessions.ports import SessionStore
+from agent_mcp.errors import SessionBusyError, StoreError
+from agent_mcp.sessions.ports import Clock, SessionStore
+from agent_mcp.sessions.upkeep import StoreSize
+
+SIZE_SECONDS = 2.0
+"""How old what is known of the store's size may be: counting takes milliseconds where there is much."""
+_PRUNE = "`agent-mcp sessions prune` removes old ones"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +27,22 @@ class ServiceLimits:
     """Turns queued or running at once, of one principal."""
     sessions_each: int | None = None
     """Sessions of one principal that are not closed."""
+    stored_sessions: int | None = None
+    """Sessions in the store, closed ones too."""
+    store_bytes: int | None = None
+    """What the store may take on the disk."""
 
 
 class Room:
     """Looks before something new is made. What another process makes in that instant is not seen."""
 
-    def __init__(self, store: SessionStore, limits: ServiceLimits) -> None:
+    def __init__(self, store: SessionStore, limits: ServiceLimits, clock: Clock) -> None:
         self._store = store
         self._limits = limits
         self._entry = anyio.Lock()
+        self._clock = clock
+        self._size: StoreSize | None = None
+        self._sized_at = 0.0
 
     @asynccontextmanager
     async def entry(self) -> AsyncGenerator[None]:
@@ -46,7 +58,9 @@ class Room:
 
         Raises:
             SessionBusyError: it may not.
+            StoreError: the store is full.
         """
+        await self._check_store(new_sessions=1)
         limit = self._limits.sessions_each
         if limit is not None and await self._store.count_open(principal) >= limit:
             raise SessionBusyError(
@@ -59,7 +73,9 @@ class Room:
 
         Raises:
             SessionBusyError: it may not.
+            StoreError: the store is full.
         """
+        await self._check_store()
         limit = self._limits.running_turns
         if await self._store.count_unfinished() >= limit:
             raise SessionBusyError(
@@ -72,3 +88,27 @@ class Room:
                 f"{own} turns of yours run or wait already, which is the limit.",
                 hint="Wait for one to end, cancel one, or raise server.limits.running_turns in the config.",
             )
+
+    async def _check_store(self, *, new_sessions: int = 0) -> None:
+        """Whether the store may grow. Turns that run are not asked: they must be able to end."""
+        most_sessions, most_bytes = self._limits.stored_sessions, self._limits.store_bytes
+        if most_sessions is None and most_bytes is None:
+            return
+        size = await self._known_size()
+        if most_bytes is not None and size.used_bytes >= most_bytes:
+            raise StoreError(
+                f"The store holds {size.used_bytes} bytes, and {most_bytes} is the limit.",
+                hint=f"{_PRUNE}; or raise server.max_store_bytes in the config.",
+            )
+        if new_sessions and most_sessions is not None and size.sessions + new_sessions > most_sessions:
+            raise SessionBusyError(
+                f"The store holds {size.sessions} sessions, which is the limit.",
+                hint=f"{_PRUNE}; or raise server.max_sessions in the config.",
+            )
+        self._size = StoreSize(size.sessions + new_sessions, size.used_bytes)
+
+    async def _known_size(self) -> StoreSize:
+        now = self._clock.monotonic()
+        if self._size is None or now - self._sized_at >= SIZE_SECONDS:
+            self._size, self._sized_at = await self._store.size(), now
+        return self._size

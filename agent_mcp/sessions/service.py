@@ -85,7 +85,7 @@ class SessionService:
         self._dispatcher = dispatcher
         self._clock = clock
         self._limits = limits or ServiceLimits()
-        self._room = Room(store, self._limits)
+        self._room = Room(store, self._limits, clock)
         self._watch = TurnWatch(store=store, logs=logs, dispatcher=dispatcher)
         self._lists = SessionLists()
         self._principal = ""

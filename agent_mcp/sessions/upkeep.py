@@ -70,8 +70,21 @@ class Compaction:
     """Why nothing was given back; empty where it was done or is not needed."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoreSize:
+    """How much is in a store."""
+
+    sessions: int
+    used_bytes: int
+    """What the log takes on the disk; free space inside the store, for what comes next, does not count."""
+
+
 class StoreUpkeep(Protocol):
     """The part of `SessionStore` that serves its operator; every method may raise `StoreError`."""
+
+    async def size(self) -> StoreSize:
+        """How much is in it now. May cost milliseconds where there is much."""
+        ...
 
     async def archive(self, session_id: str) -> SessionArchive:
         """The session as it is now, but for its events.

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from agent_mcp.errors import SessionExistsError, StoreError, session_not_found
-from agent_mcp.sessions.upkeep import ArchivedTurn, Compaction, Expiry, RawEvent, SessionArchive
+from agent_mcp.sessions.upkeep import ArchivedTurn, Compaction, Expiry, RawEvent, SessionArchive, StoreSize
 from agent_mcp.store import queries, upkeep_queries
 from agent_mcp.store.blobs import set_apart
 from agent_mcp.store.codec import Encoded, decode, decode_profile
@@ -58,6 +58,10 @@ class SqliteUpkeep:
     async def prune(self, expiry: Expiry, *, limit: int) -> Sequence[str]:
         """See `StoreUpkeep`."""
         return await self._writer.write(lambda tx: _prune(tx, expiry, limit))
+
+    async def size(self) -> StoreSize:
+        """See `StoreUpkeep`."""
+        return await self._reader.in_thread(_size)
 
     async def compact(self) -> Compaction:
         """See `StoreUpkeep`. SQLite copies the whole file for it, and nobody can write meanwhile: so only alone."""
@@ -159,6 +163,12 @@ def _vacuum(path: Path) -> Compaction:
             return _compaction(before, _pages(connection))
     except sqlite3.OperationalError as error:
         raise store_error(path, error) from error
+
+
+def _size(connection: sqlite3.Connection) -> StoreSize:
+    pages, free, page_bytes = _pages(connection)
+    (sessions,) = connection.execute(upkeep_queries.COUNT_SESSIONS).fetchone()
+    return StoreSize(sessions, (pages - free) * page_bytes)
 
 
 def _pages(connection: sqlite3.Connection) -> tuple[int, int, int]:

@@ -32,6 +32,9 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
 
+# Over an index, which is much smaller than the table.
+COUNT_SESSIONS = "SELECT count(*) FROM sessions"
+
 # --- pruning -----------------------------------------------------------------------------------------------
 
 EXPIRED = """

@@ -189,6 +189,13 @@ class UpkeepContract:
             async with other.upkeep_lead() as now:
                 assert now
 
+    async def test_its_size_grows_with_what_is_in_it(self, store: SessionStore) -> None:
+        before = await store.size()
+        await store.create(session("sized"), message="x" * 200_000)
+        after = await store.size()
+        assert after.sessions == before.sessions + 1
+        assert after.used_bytes >= before.used_bytes + 100_000
+
     async def test_compacting_makes_nothing_larger(self, store: SessionStore) -> None:
         done = await store.compact()
         assert done.after_bytes <= done.before_bytes

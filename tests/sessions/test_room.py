@@ -7,7 +7,8 @@ import pytest
 
 from agent_mcp.agent.messages import Reply
 from agent_mcp.agent.ports import ModelRequest
-from agent_mcp.errors import PublicError, SessionBusyError
+from agent_mcp.errors import PublicError, SessionBusyError, StoreError
+from agent_mcp.sessions import room
 from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.service import SessionService
 from agent_mcp.sessions.start import StartRequest
@@ -86,3 +87,42 @@ async def test_an_id_that_somebody_else_has_is_taken_and_no_more_is_said(tmp_pat
             with pytest.raises(PublicError) as refused:
                 await begin(w.service.for_principal("bob"), "s")
             assert refused.value.code == "SESSION_EXISTS"
+
+
+async def test_a_store_with_as_many_sessions_as_it_may_have_takes_no_other(tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        async with open_world(tmp_path, says("hi"), limits=ServiceLimits(stored_sessions=2)) as w:
+            await begin(w.service.for_principal("ada"), "a1")
+            await begin(w.service, "s2", "go")
+            with pytest.raises(SessionBusyError) as refused:
+                await begin(w.service, "s3")
+            assert "holds 2 sessions" in refused.value.message
+            assert "sessions prune" in refused.value.hint and "server.max_sessions" in refused.value.hint
+            await w.service.send("s2", "more", wait_seconds=5)
+
+
+async def test_a_full_store_takes_no_session_and_no_turn_and_lets_what_runs_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "SIZE_SECONDS", 0.0)
+    done = anyio.Event()
+
+    async def wait(request: ModelRequest) -> Reply:
+        await done.wait()
+        return says("x" * 2_000_000)
+
+    with anyio.fail_after(10):
+        async with open_world(tmp_path, wait, limits=ServiceLimits(store_bytes=1_500_000)) as w:
+            await begin(w.service, "s1", "go")
+            await begin(w.service, "s2", "go")
+            done.set()
+            ended = [await w.service.send(name, None, wait_seconds=5) for name in ("s1", "s2")]
+            assert [report.stop_reason for report in ended] == ["end_turn", "end_turn"]
+            for report in ended:
+                await w.service.delivered(report)
+            for refused_call in (begin(w.service, "s3"), w.service.send("s1", "more", wait_seconds=0)):
+                with pytest.raises(StoreError) as refused:
+                    await refused_call
+                assert "1500000 is the limit" in refused.value.message
+                assert "sessions prune" in refused.value.hint
+                assert "server.max_store_bytes" in refused.value.hint
