@@ -66,6 +66,9 @@ def _files(directories: Iterable[Path], findings: Findings) -> Iterator[Path]:
 
 def _read(path: Path, known: Known) -> AgentFile | str:
     """The agent, or what is wrong with the whole file."""
+    # A link may lead elsewhere, but not to a file of another kind, and a pipe would be waited for.
+    if not path.is_file() or path.resolve().suffix.lower() != ".md":
+        return "is, or leads to, no plain Markdown file"
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

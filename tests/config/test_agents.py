@@ -1,5 +1,7 @@
 """Agents in Markdown files, as Claude Code's users have them."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,3 +203,25 @@ def test_a_directory_that_is_missing_is_a_warning(tmp_path: Path) -> None:
     findings = Findings("config.json")
     assert read_agent_files([tmp_path / "none"], known=KNOWN, findings=findings) == {}
     assert "agents_dir" in findings.problems[0].place
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are those of POSIX")
+def test_a_link_to_another_kind_of_file_and_a_pipe_are_not_read(read: Read, tmp_path: Path) -> None:
+    secret = tmp_path / "id_rsa"
+    secret.write_text(with_header("name: thief"))
+    (tmp_path / "a.md").symlink_to(secret)
+    (tmp_path / "loop.md").symlink_to(tmp_path / "loop.md")
+    os.mkfifo(tmp_path / "pipe.md")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "shared.md").write_text(with_header())
+    (tmp_path / "linked.md").symlink_to(elsewhere / "shared.md")
+    agents, problems = read()
+    assert list(agents) == ["linked"]
+    assert [problem.message for problem in problems] == ["is, or leads to, no plain Markdown file"] * 3
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "..", "/abs", "C:\\x"])
+def test_an_agents_name_is_a_name_and_never_a_path(read: Read, name: str) -> None:
+    agents, _ = read(file=with_header(f"name: '{name}'"))
+    assert list(agents) == [name]
