@@ -9,7 +9,7 @@ import anyio
 from mcp.client.auth import AuthorizationCodeResult
 
 from agent_mcp.downstream.access import Access, Challenge
-from agent_mcp.downstream.faults import UnavailableError
+from agent_mcp.downstream.faults import UnavailableError, leaf_of
 from agent_mcp.downstream.loopback import Loopback, open_loopback
 from agent_mcp.downstream.oauth import Visit, granted, revoke
 from agent_mcp.downstream.vault import Record
@@ -34,9 +34,13 @@ async def log_in(access: Access, show: Show, *, patience_seconds: float) -> None
     record = await vault.read()
     challenge = Challenge.from_json(record.challenge)
     by_hand = access.login.callback_port is not None
-    async with open_loopback(_port(access, record), is_registered=by_hand) as loopback:
-        visit = _visit(access, loopback, show, patience_seconds)
-        new = await granted(access, record, challenge, visit)
+    try:
+        async with open_loopback(_port(access, record), is_registered=by_hand) as loopback:
+            visit = _visit(access, loopback, show, patience_seconds)
+            new = await granted(access, record, challenge, visit)
+    except ExceptionGroup as group:
+        # The listener's task group wraps what is raised inside of it.
+        raise leaf_of(group) from group
     async with vault.locked():
         await vault.write(new)
 
