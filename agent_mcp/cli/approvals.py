@@ -44,7 +44,7 @@ async def _act(options: Namespace, config: Config) -> int:
     async with open_store(config.store or default_store_url(os.environ)) as store:
         match options.action:
             case "allow":
-                await _answer(store, ApprovalGiven(options.call_id, "allow", scope=options.scope))
+                await _answer(store, ApprovalGiven(options.call_id, "allow", options.reason, options.scope))
             case "deny":
                 await _answer(store, ApprovalGiven(options.call_id, "deny", options.reason))
             case "pins":

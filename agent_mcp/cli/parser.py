@@ -38,7 +38,13 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     parser.set_defaults(
-        command="serve", config=None, debug=False, transport="stdio", host=_DEFAULT_HOST, port=DEFAULT_PORT
+        command="serve",
+        config=None,
+        debug=False,
+        transport="stdio",
+        role="both",
+        host=_DEFAULT_HOST,
+        port=DEFAULT_PORT,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _command(commands, "serve", "run the MCP server, as no command at all does", options=_serve_options())
@@ -47,6 +53,7 @@ def build_parser() -> ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.add_argument("--agent", metavar="NAME", help="show what becomes of each tool of this agent")
     _add_session_actions(_command(commands, "sessions", "look at the sessions in the store"))
+    _add_db_actions(_command(commands, "db", "bring a database in PostgreSQL up to date"))
     _add_approval_actions(_command(commands, "approvals", "answer calls that wait for approval"))
     _add_chat_options(_command(commands, "chat", "talk to an agent in the terminal"))
     _add_install_options(_command(commands, "install", "write the entry into a host's own config file"))
@@ -80,6 +87,12 @@ def _serve_options() -> ArgumentParser:
     options.add_argument("--host", default=SUPPRESS, help=f"http: the address to listen on ({_DEFAULT_HOST})")
     options.add_argument(
         "--port", type=_port, default=SUPPRESS, help=f"http: the port ({DEFAULT_PORT}); the path is /mcp"
+    )
+    options.add_argument(
+        "--role",
+        choices=["both", "server", "worker"],
+        default=SUPPRESS,
+        help="with a store in PostgreSQL: serve hosts, run turns, or both (default)",
     )
     return options
 
@@ -143,7 +156,8 @@ def _add_approval_actions(parser: ArgumentParser) -> None:
     )
     deny = _approval_action(actions, "deny", "refuse a waiting call")
     deny.add_argument("call_id", metavar="CALL_ID")
-    deny.add_argument("--reason", metavar="TEXT", default="", help="the agent reads it")
+    for action in (allow, deny):
+        action.add_argument("--reason", metavar="TEXT", default="", help="the agent reads it if denied")
     pins = _approval_action(actions, "pins", "show tools that are not defined as at their first use")
     accept = _approval_action(pins.add_subparsers(metavar="ACTION"), "accept", "take them as they are now")
     accept.add_argument("server", metavar="SERVER", help="a server of the config")
@@ -153,6 +167,12 @@ def _approval_action(actions: Any, name: str, summary: str) -> ArgumentParser:
     action = _action(actions, name, summary)
     action.set_defaults(action=name)
     return action
+
+
+def _add_db_actions(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _action(actions, "upgrade", "make or bring up to date the tables of sessions and of the queue")
+    _action(actions, "status", "say how far the tables are; exit status 1 if they must be upgraded")
 
 
 def _add_chat_options(parser: ArgumentParser) -> None:
