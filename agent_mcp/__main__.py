@@ -47,6 +47,8 @@ def _run(options: Namespace) -> int:
             from agent_mcp.cli.approvals import run
         case "chat":
             from agent_mcp.cli.chat import run
+        case "db":
+            from agent_mcp.cli.db import run
         case "demo":
             from agent_mcp.cli.demo import run
         case "doctor":

@@ -27,6 +27,20 @@ def cluster() -> "Generator[Cluster]":
         yield running
 
 
+@pytest.fixture(scope="session")
+def shared_database(cluster: "Cluster") -> "Generator[str]":
+    """A database with today's schema, for tests that need none of their own; its name."""
+    with cluster.database() as name:
+        yield name
+
+
+@pytest.fixture
+def database_url(cluster: "Cluster", shared_database: str) -> str:
+    """The shared one, with nothing in it."""
+    cluster.empty(shared_database)
+    return cluster.url(shared_database)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where everything is installed, a test that skips itself has found something missing."""

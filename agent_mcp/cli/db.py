@@ -4,6 +4,7 @@ import os
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.startup import configure
@@ -69,8 +70,6 @@ async def _status(url: str) -> int:
 
 
 def _check_driver() -> None:
-    try:
-        import procrastinate  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError as error:
-        problem = f"a store in PostgreSQL needs a driver and a queue: {error}"
-        raise ConfigError("store", problem, hint="pip install 'agent-mcp[postgres]'") from error
+    if missing := [name for name in ("psycopg", "psycopg_pool", "procrastinate") if find_spec(name) is None]:
+        problem = f"a store in PostgreSQL needs {', '.join(missing)}"
+        raise ConfigError("store", problem, hint="pip install 'agent-mcp[postgres]'")

@@ -37,10 +37,10 @@ def check_serving(config: Config, host: str) -> None:
         raise ConfigError(f"{file}: server.allowed_hosts", problem, hint='write ["mcp.example.org"]')
 
 
-async def serve_http(config: Config, host: str, port: int) -> int:
+async def serve_http(config: Config, host: str, port: int, *, works: bool = True) -> int:
     """Serve at `http://host:port/mcp` until cancelled; port 0 takes a free one and says which."""
-    listener = _listen(host, port)
-    async with open_app(config, os.environ) as app:
+    listener = listen(host, port)
+    async with open_app(config, os.environ, works=works) as app:
         keys = state_keys(config.server, os.environ)
         looking = Looking(app.telemetry.around_http, app.telemetry.page)
         server = HttpServer(app.server, config.server, keys, SystemClock(), looking)
@@ -51,7 +51,12 @@ async def serve_http(config: Config, host: str, port: int) -> int:
     return 0
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; port 0 takes a free one.
+
+    Raises:
+        AgentMcpError: the address can't be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)

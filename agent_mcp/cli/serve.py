@@ -46,9 +46,7 @@ def _run_stdio(options: Namespace) -> int:
     check_role(config, options.role)
     log_problems(config)
     raise_limit(config, http=False)
-    return run_to_end(
-        partial(_serve_stdio, wire, config, works=options.role != "server"), with_parent=True
-    )
+    return run_to_end(partial(_serve_stdio, wire, config, works=options.role != "server"), with_parent=True)
 
 
 async def _serve_stdio(wire: Wire, config: "Config", *, works: bool) -> int:

@@ -7,7 +7,9 @@ from argparse import Namespace
 from agent_mcp.config.load import load_config
 from agent_mcp.config.schema import Config
 from agent_mcp.config.secrets import secrets_of
+from agent_mcp.errors import ConfigError
 from agent_mcp.observability.logging import configure_logging
+from agent_mcp.store.open import default_store_url, is_postgres
 
 log = logging.getLogger(__name__)
 
@@ -29,3 +31,13 @@ def log_problems(config: Config) -> None:
     """Say on stderr what is wrong with the config and does not stop us; hosts keep that in their log files."""
     for problem in config.problems:
         log.warning("%s: %s%s", problem.place, problem.message, f" ({problem.hint})" if problem.hint else "")
+
+
+def check_role(config: Config, role: str) -> None:
+    """Raises: ConfigError: the store does not let roles be told apart."""
+    url = config.store or default_store_url(os.environ)
+    if role != "both" and not is_postgres(url):
+        problem = (
+            f"{role!r} needs a store that other processes share, in PostgreSQL; this one is a SQLite file"
+        )
+        raise ConfigError("--role", problem, hint="leave --role out, or set `store` to postgresql://…")

@@ -4,7 +4,7 @@ are Python functions. For tests of what the use cases mean; the adapters have te
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from agent_mcp.agent.events import Emit
 from agent_mcp.agent.messages import Reply, ReplyStop, Text, ToolCall, ToolResult, Usage, new_call_id
 from agent_mcp.agent.ports import Model, ModelRequest
 from agent_mcp.agent.tools import Tool
-from agent_mcp.dispatch.local import LocalDispatcher, open_dispatcher
+from agent_mcp.config.schema import WorkerSettings
+from agent_mcp.dispatch.local import Run, open_dispatcher
 from agent_mcp.errors import AgentNotFoundError, MissingApiKeyError
 from agent_mcp.sessions.live import LiveFeed
 from agent_mcp.sessions.logs import SessionLogs
-from agent_mcp.sessions.offers import Offer
+from agent_mcp.sessions.meter import Budgets
 from agent_mcp.sessions.observing import TurnObserver
-from agent_mcp.sessions.ports import ServerStatus, SessionStore, ToolScope
-from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.offers import Offer
+from agent_mcp.sessions.ports import Dispatcher, ServerStatus, SessionStore, ToolScope
+from agent_mcp.sessions.profile import Budget, Profile
 from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
 from agent_mcp.sessions.service import SessionService
@@ -196,12 +198,15 @@ class World:
     service: SessionService
     store: SessionStore
     logs: SessionLogs
-    dispatcher: LocalDispatcher
+    dispatcher: Dispatcher
     feed: LiveFeed
     model: PlannedModel
     models: PlannedModels
     tools: FunctionTools
     clock: TestClock
+
+
+Dispatching = Callable[[SessionStore, Run], AbstractAsyncContextManager[Dispatcher]]
 
 
 @asynccontextmanager
@@ -211,22 +216,32 @@ async def open_world(
     profile: Profile | None = None,
     tools: FunctionTools | None = None,
     limits: ServiceLimits | None = None,
+    each: Budget | None = None,
     store_url: str | None = None,
     through: Callable[[SessionStore], SessionStore] = lambda store: store,
     observer: TurnObserver | None = None,
+    dispatching: Dispatching = open_dispatcher,
+    settings: WorkerSettings | None = None,
 ) -> AsyncGenerator[World]:
     """A service on a store in `folder`, or at `store_url`; a second one on the same store is a second process in all
-    but name. `through` may put something between the store and all who use it."""
+    but name. `through` may put something between the store and all who use it; `dispatching` says who runs turns."""
     clock, feed, model = TestClock(), LiveFeed(), PlannedModel(plan or [says("hello")])
     models, hub = PlannedModels(plan=model), tools or FunctionTools()
     url = store_url or f"sqlite:///{folder / 'sessions.db'}"
-    async with open_store(url, clock=clock) as opened:
+    async with open_store(url, clock=clock, settings=settings) as opened:
         store = through(opened)
-        logs = SessionLogs(store)
+        logs, budgets = SessionLogs(store), Budgets(store, clock, each)
         runner = TurnRunner(
-            store=store, logs=logs, models=models, tools=hub, clock=clock, feed=feed, observer=observer
+            store=store,
+            logs=logs,
+            models=models,
+            tools=hub,
+            clock=clock,
+            feed=feed,
+            budgets=budgets,
+            observer=observer,
         )
-        async with open_dispatcher(store, runner.run) as dispatcher:
+        async with dispatching(store, runner.run) as dispatcher:
             service = SessionService(
                 store=store,
                 logs=logs,
@@ -236,6 +251,7 @@ async def open_world(
                 dispatcher=dispatcher,
                 clock=clock,
                 limits=limits,
+                budgets=budgets,
             )
             yield World(service, store, logs, dispatcher, feed, model, models, hub, clock)
 
