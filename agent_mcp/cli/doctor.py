@@ -8,6 +8,7 @@ import platform
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import anyio
 
@@ -22,6 +23,7 @@ from agent_mcp.cli.safety_checks import check_safety
 from agent_mcp.cli.startup import configure
 from agent_mcp.config.load import load_config
 from agent_mcp.config.paths import user_config_file
+from agent_mcp.config.roots import root_path
 from agent_mcp.config.schema import Config, ServerEntry, ServerSettings
 from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.downstream.guarded import access_of
@@ -130,8 +132,16 @@ async def _reports(config: Config, environ: Mapping[str, str]) -> Mapping[str, S
     return reports
 
 
+def _of_roots(name: str, entry: ServerEntry) -> Iterator[Finding]:
+    for root in entry.roots:
+        if not Path(root_path(root)).exists():
+            fix = f"make it, or mend mcpServers.{name}.roots"
+            yield Finding("WARN", f"server {name}", f"its root {root} is not there", fix)
+
+
 def _of_server(entry: ServerEntry, report: ServerReport) -> Iterator[Finding]:
     subject = f"server {report.name}"
+    yield from _of_roots(report.name, entry)
     if report.error is not None:
         yield Finding("FAIL", subject, report.error, _fix(entry, report.name, report.error))
         return

@@ -69,6 +69,18 @@ def test_each_server_is_started_and_its_tools_listed_with_their_cost(machine: Ma
     assert "desk__count_words (about " in done.stdout
 
 
+def test_a_root_that_is_not_there_is_a_warning_with_its_fix(machine: Machine) -> None:
+    roots = [str(machine.home), "/nowhere/at/all"]
+    config = machine.write_config({"mcpServers": {"desk": {**DESK, "roots": roots}}})
+    status, found = findings(machine, "--config", str(config))
+    warned = [finding for finding in found["server desk"] if finding["level"] == "WARN"]
+    assert (status, [finding["message"] for finding in warned]) == (
+        0,
+        ["its root /nowhere/at/all is not there"],
+    )
+    assert "mcpServers.desk.roots" in warned[0]["fix"]
+
+
 def test_servers_that_cannot_be_used_are_failures_that_say_why(machine: Machine) -> None:
     why: dict[str, tuple[dict[str, object], str]] = {
         "unset": ({"command": "x", "env": {"K": "${NOT_SET_ANYWHERE}"}}, "NOT_SET_ANYWHERE is not set"),
