@@ -69,7 +69,7 @@ def report_turn(state: SessionState, *, turn: TurnState | None, reported_to: int
         usage=turn.usage,
         approvals=turn.waiting,
         queued_messages=state.queued_messages if newest else 0,
-        warnings=[*limit, *state.warnings],
+        warnings=[*limit, *state.warnings, *state.notices],
         spent=state.tally.of_turn(turn.number),
         after_limit=turn.ended.next if turn.ended else "",
         problem=_problem(turn),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_mcp.agent.tools import Tool
-from agent_mcp.sessions.policy import Verdict, allowed_by, judge, matches, weight
+from agent_mcp.sessions.policy import Verdict, allowed_by, allowed_exactly, judge, matches, weight
 from agent_mcp.sessions.profile import ApprovalRules
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="*?"), min_size=1, max_size=30)
@@ -65,3 +65,33 @@ def test_characters_other_than_the_two_wildcards_stand_for_themselves(name: str,
     assert matches(name, other) == (name == other)
     assert matches(f"{name}*", name + other)
     assert weight(f"*{name}?") == len(name)
+
+
+@pytest.mark.parametrize(
+    ("agent", "server", "verdict", "rule"),
+    [
+        (ApprovalRules(), ApprovalRules(ask=("get",)), "ask", "ask: get (server docs)"),
+        (ApprovalRules(ask=("*",)), ApprovalRules(allow=("get",)), "run", "allow: get (server docs)"),
+        (ApprovalRules(ask=("docs__get",)), ApprovalRules(allow=("get",)), "ask", "ask: docs__get"),
+        (ApprovalRules(allow=("docs__get",)), ApprovalRules(ask=("*",)), "run", "allow: docs__get"),
+        (ApprovalRules(allow=("*",)), ApprovalRules(ask=("*",)), "ask", "ask: * (server docs)"),
+        (ApprovalRules(allow=("docs__get",)), ApprovalRules(deny=("g*",)), "deny", "deny: g* (server docs)"),
+        (ApprovalRules(deny=("*",)), ApprovalRules(allow=("get",)), "deny", "deny: *"),
+        (ApprovalRules(off=True), ApprovalRules(ask=("*",)), "run", "approvals are off"),
+        (ApprovalRules(off=True), ApprovalRules(deny=("*",)), "deny", "deny: * (server docs)"),
+        (ApprovalRules(ask=("*",)), ApprovalRules(off=True), "run", "allow: * (server docs)"),
+        (ApprovalRules(ask=("docs__get",)), ApprovalRules(off=True), "ask", "ask: docs__get"),
+        (ApprovalRules(), ApprovalRules(off=True), "run", "allow: * (server docs)"),
+    ],
+)
+def test_rules_of_a_server_count_as_the_agents_with_its_name_before_them(
+    agent: ApprovalRules, server: ApprovalRules, verdict: Verdict, rule: str
+) -> None:
+    assert judge(agent, tool("docs__get", destructive=True), server) == (verdict, rule)
+
+
+def test_only_a_rule_without_wildcards_names_a_tool_exactly() -> None:
+    assert allowed_exactly(ApprovalRules(allow=("docs__get",)), tool("docs__get"))
+    assert allowed_exactly(ApprovalRules(), tool("docs__get"), ApprovalRules(allow=("get",)))
+    assert not allowed_exactly(ApprovalRules(allow=("docs__*", "docs__ge?")), tool("docs__get"))
+    assert not allowed_exactly(ApprovalRules(allow=("get",)), tool("docs__get"))

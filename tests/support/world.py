@@ -23,6 +23,7 @@ from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.meter import Budgets
 from agent_mcp.sessions.observing import TurnObserver
 from agent_mcp.sessions.offers import Offer
+from agent_mcp.sessions.pinning import PinBook
 from agent_mcp.sessions.ports import Dispatcher, ServerStatus, SessionStore, ToolScope
 from agent_mcp.sessions.profile import Budget, Profile
 from agent_mcp.sessions.room import ServiceLimits
@@ -239,6 +240,7 @@ async def open_world(
             clock=clock,
             feed=feed,
             budgets=budgets,
+            pins=PinBook(store, "config.json"),
             observer=observer,
         )
         async with dispatching(store, runner.run) as dispatcher:
