@@ -75,12 +75,10 @@ def exhausted(stretches: Sequence[Stretch], ahead: Spent, *, calls: bool) -> Lim
             match cap:
                 case "tool_calls":
                     full = calls and spent >= limit
-                case "seconds":
-                    full = spent >= limit
                 case "cost_usd" if stretch.knows_prices and stretch.spent.unpriced:
                     full = True
                 case _:
-                    full = spent + getattr(ahead, cap) > limit
+                    full = spent >= limit or spent + getattr(ahead, cap) > limit
             if full:
                 return Limit(stretch, cap)
     return None

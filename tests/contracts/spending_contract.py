@@ -1,5 +1,7 @@
-"""What every `SessionStore` must do with what is spent in a day. A store's own test file subclasses it, with the fixtures
-of `StoreContract`."""
+"""What every `SessionStore` must do with what is spent in a day. A store's own test file subclasses it.
+
+It needs the fixtures of `StoreContract`.
+"""
 
 import time
 from dataclasses import replace

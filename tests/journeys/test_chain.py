@@ -1,4 +1,4 @@
-"""agent-mcp under agent-mcp under agent-mcp: what is carried through three processes, over stdio and HTTP, in both eras."""
+"""agent-mcp under agent-mcp under agent-mcp: what is carried through three processes, over both transports and eras."""
 
 import json
 import sqlite3
