@@ -12,6 +12,7 @@ from benchmarks.http import measure_http
 from benchmarks.load import measure_load, measure_memory
 from benchmarks.parts import measure_log, measure_share
 from benchmarks.programs import Bench, open_bench
+from benchmarks.scale import measure_scale
 from benchmarks.siblings import measure_siblings
 from benchmarks.table import Row, render
 from benchmarks.turns import measure_follow_up, measure_many_tools, measure_start, measure_steps
@@ -27,6 +28,7 @@ _ROWS: dict[str, Callable[[Bench, int], Awaitable[Sequence[Row]]]] = {
     "memory": measure_memory,
     "log": measure_log,
     "siblings": measure_siblings,
+    "scale": measure_scale,
 }
 
 

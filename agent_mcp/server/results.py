@@ -8,18 +8,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from mcp_types import CallToolResult, TextContent
 
 from agent_mcp.agent.messages import Usage
 from agent_mcp.errors import PublicError
 from agent_mcp.server.next_calls import NEXT_AFTER, next_call
+from agent_mcp.sessions.excerpt import read_page
 from agent_mcp.sessions.log import CallState, SessionStatus, StepState
 from agent_mcp.sessions.paging import SessionPage, write_cursor
 from agent_mcp.sessions.ports import ServerStatus, SessionListing
 from agent_mcp.sessions.reports import Problem, SessionSummary, TurnReport
-from agent_mcp.sessions.transcript import Entry, as_markdown, call_view, cut, cut_to_json, entries, page
+from agent_mcp.sessions.transcript import Entry, as_markdown, call_view, cut, cut_to_json
 
 RESULT_CHARACTERS = 32_000
 """A result as JSON is shorter than this."""
@@ -296,14 +298,20 @@ def summary_result(summary: SessionSummary, *, detail: str, offset: int, limit: 
         "error": _error(summary.problem),
     }
     if detail == "steps" or detail == "full":
-        return _with_transcript(content, entries(summary.state, detail), offset, limit)
+        return _with_transcript(content, partial(read_page, summary.state, detail, offset=offset), limit)
     return _result(content, _summary_text(content))
 
 
-def _with_transcript(content: Json, every: Sequence[Entry], offset: int, limit: int) -> CallToolResult:
+class _ReadPage(Protocol):
+    """A page of a transcript, of which it is known where it begins."""
+
+    def __call__(self, *, limit: int, characters: int) -> tuple[list[Entry], int | None]: ...
+
+
+def _with_transcript(content: Json, read: _ReadPage, limit: int) -> CallToolResult:
     """The summary with as long a page of the transcript as fits beside its figures, in both channels."""
     while True:
-        shown, after = page(every, offset=offset, limit=limit, characters=SUMMARY_PAGE_CHARACTERS)
+        shown, after = read(limit=limit, characters=SUMMARY_PAGE_CHARACTERS)
         more = f"\n\n[more: summary with offset {after}]" if after is not None else ""
         text = f"{_summary_text(content)}\n\n{as_markdown(shown)}{more}"
         result = _result({**content, "transcript": shown, "next_offset": after}, text)

@@ -130,6 +130,16 @@ class Unread:
     message: UserMessage
 
 
+@dataclass(slots=True)
+class Places:
+    """Where the messages of a history begin in its transcript; one number more than there are known messages."""
+
+    entries: list[int] = field(default_factory=lambda: [0])
+    """How many entries stand before each."""
+    steps: list[int] = field(default_factory=lambda: [0])
+    """How many steps stand before each."""
+
+
 @dataclass(slots=True, weakref_slot=True)
 class SessionState:
     """A session as its log tells it, up to the event `seq`."""
@@ -155,6 +165,8 @@ class SessionState:
     system: str = ""
     """What the system text says after the agent's instructions; fixed with the first tools."""
     grants: Grants = field(default_factory=Grants)
+    places: dict[str, Places] = field(default_factory=dict[str, Places], compare=False)
+    """By the detail of a transcript; kept by `excerpt`, which makes pages."""
     heard: dict[str, int] = field(default_factory=dict[str, int])
     """Servers whose content is in the log, each with the number of the first step that called for it."""
     usage: Usage = field(default_factory=Usage)

@@ -29,15 +29,19 @@ LINE_CHARACTERS = 160
 def entries(state: SessionState, detail: Detail) -> list[Entry]:
     """The whole transcript; `full` has whole arguments and results, `steps` a line of each."""
     result: list[Entry] = []
-    steps = iter(state.steps)
+    step = 0
     for message in [*state.history, *(unread.message for unread in state.unread)]:
-        if isinstance(message, Reply):
-            step = next(steps)
-            result.extend(_step_entries(step, detail))
-            result.extend(_end_entry(state, step))
-        else:
-            result.extend(_message_entries(message))
+        result.extend(message_entries(state, message, step, detail))
+        step += isinstance(message, Reply)
     return result
+
+
+def message_entries(state: SessionState, message: Message, step: int, detail: Detail) -> list[Entry]:
+    """The entries of one message, before which stand so many steps."""
+    if isinstance(message, Reply):
+        made = state.steps[step]
+        return [*_step_entries(made, detail), *_end_entry(state, made)]
+    return list(_message_entries(message))
 
 
 def _message_entries(message: Message) -> Iterator[Entry]:
@@ -159,22 +163,6 @@ def cut_to_json(text: str, characters: int) -> str:
 
 def _json_length(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False)) - 2
-
-
-def page(
-    all_entries: Sequence[Entry], *, offset: int, limit: int, characters: int
-) -> tuple[list[Entry], int | None]:
-    """At most `limit` entries from `offset` whose JSON is at most `characters` long (one at least), and where the
-    next page begins; None at the end."""
-    taken: list[Entry] = []
-    room = characters
-    for entry in all_entries[offset : offset + limit]:
-        room -= len(json.dumps(entry, ensure_ascii=False)) + 1
-        if room < 0 and taken:
-            break
-        taken.append(entry)
-    after = offset + len(taken)
-    return taken, after if after < len(all_entries) else None
 
 
 def unsplit(all_entries: Sequence[Entry]) -> list[Entry]:
