@@ -5,6 +5,7 @@ From the wire to the neutral forms of `sessions.inquiries` and back, in both era
 https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation (and /sampling, /roots)
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -29,7 +30,9 @@ INVALID_PARAMS = -32602
 REFUSED = -1
 """As the specification has it for sampling that the user rejects."""
 
-ELICIT, SAMPLE, ROOTS = "elicitation/create", "sampling/createMessage", "roots/list"
+MAX_FORM_CHARACTERS = 32_000
+"""A longer form is refused: it stands in the log and goes to the host whole."""
+ROOTS = "roots/list"
 
 
 def capabilities_for(entry: ServerEntry) -> JsonObject:
@@ -100,9 +103,13 @@ def to_question(params: JsonObject) -> Question:
         RpcError: it is none.
     """
     message, url, schema = params.get("message"), params.get("url"), params.get("requestedSchema")
-    if isinstance(message, str) and params.get("mode") == "url" and isinstance(url, str) and url:
+    if isinstance(message, str) and params.get("mode") == "url" and isinstance(url, str):
+        if not url.lower().startswith(("https://", "http://")) or len(url) > MAX_FORM_CHARACTERS:
+            raise RpcError(INVALID_PARAMS, "elicitation: the url must be an http or https address")
         return Question(message, url=url)
     if isinstance(message, str) and params.get("mode") != "url" and isinstance(schema, dict):
+        if len(json.dumps(schema)) > MAX_FORM_CHARACTERS:
+            raise RpcError(INVALID_PARAMS, f"elicitation: a form may have {MAX_FORM_CHARACTERS} characters")
         return Question(message, schema=cast("dict[str, Any]", schema))
     raise RpcError(INVALID_PARAMS, "elicitation: needs a message and a requestedSchema, or a url")
 

@@ -1,8 +1,8 @@
 """Requests of a server to us: which of our own running requests each belongs to, and its answer.
 
 A server asks in the middle of a call, and who is to answer depends on whose call that is. Over HTTP the stream tells.
-Elsewhere it is certain only while one call alone runs; where it is not, nobody is asked: a question must never reach
-the wrong person. Knows no wire, and no method but the one that has a polite no.
+Elsewhere it is certain only while the calls of one session alone run; where it is not, nobody is asked: a question
+must never reach the wrong person. Knows no wire, and no method but the one that has a polite no.
 """
 
 import logging
@@ -120,17 +120,18 @@ class Inbound:
     def _errand(self, stream: int | None) -> Errand | None:
         if stream is not None:
             return self._running.get(stream)
-        if len(self._running) != 1:
+        owners = {errand.responder.owner for errand in self._running.values()} | set(self._abandoned.values())
+        if not self._running or len(owners) != 1:
             return None
-        (errand,) = self._running.values()
-        others = set(self._abandoned.values()) - {errand.responder.owner}
-        return None if others else errand
+        # Of several calls of one session it does not matter to the person which of them asks.
+        asking = [question.errand for question in self._questions.values()]
+        return min(self._running.values(), key=asking.count)
 
     async def _answer(self, method: str, params: JsonObject, question: _Question) -> JsonObject:
         if method in self._fixed:
             return {"result": self._fixed[method]}
         if question.errand is None:
-            _log.info("%s is not answered: it is not certain which call it belongs to", method)
+            _log.info("%s is not answered: it is not certain whose call it belongs to", method)
             return _no(method)
         with question.errand.patience.held():
             return {"result": await question.errand.responder.respond(method, params)}

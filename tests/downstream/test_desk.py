@@ -206,12 +206,25 @@ async def test_an_answerer_that_fails_costs_only_its_question(address: str) -> N
         {"message": 1, "requestedSchema": {}},
         {"message": "?"},
         {"mode": "url", "message": "?"},
-        {"mode": "url", "message": "?", "url": ""},
     ],
 )
 def test_what_is_no_question_is_refused(params: JsonObject) -> None:
     with pytest.raises(RpcError, match="needs a message"):
         to_question(params)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "javascript:alert(1)", "file:///etc/passwd", "https://x/" + "y" * 40_000]
+)
+def test_only_web_addresses_are_shown_to_people(url: str) -> None:
+    with pytest.raises(RpcError, match="http or https"):
+        to_question({"mode": "url", "message": "?", "url": url})
+    assert to_question({"mode": "url", "message": "?", "url": "HTTPS://x"}).url == "HTTPS://x"
+
+
+def test_a_form_of_any_length_is_not_taken() -> None:
+    with pytest.raises(RpcError, match="32000 characters"):
+        to_question({"message": "?", "requestedSchema": {"description": "x" * 40_000}})
 
 
 UNSAMPLED: list[tuple[JsonObject, str]] = [

@@ -62,11 +62,21 @@ async def test_a_question_belongs_to_the_only_call_that_runs() -> None:
     assert await desk.ask() == {"result": {"by": "a"}}
 
 
-async def test_two_calls_of_the_same_session_are_still_two() -> None:
-    desk = Desk()
-    desk.inbound.begin(1, errand("a"))
-    desk.inbound.begin(2, errand("a"))
-    assert await desk.ask() == CANCEL
+async def test_of_one_sessions_calls_each_is_asked_about_in_turn() -> None:
+    desk, go_on = Desk(), anyio.Event()
+    desk.inbound.begin(1, errand("a", go_on.wait))
+    desk.inbound.begin(2, errand("a", go_on.wait))
+    with anyio.fail_after(2):
+        async with anyio.create_task_group() as tasks:
+            for number in (1, 2):
+                tasks.start_soon(desk.inbound.respond, {"id": number, "method": ELICIT}, None)
+            await anyio.wait_all_tasks_blocked()
+            # One of the two is over, and one of the two questions with it.
+            desk.inbound.end(1, answered=True)
+            await anyio.wait_all_tasks_blocked()
+            assert desk.sent == [CANCEL]
+            go_on.set()
+    assert desk.sent == [CANCEL, {"result": {"by": "a"}}]
 
 
 async def test_a_stream_tells_the_call_also_among_several() -> None:

@@ -172,8 +172,17 @@ async def test_an_address_is_shown_only_by_hosts_that_open_addresses(
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_another_process_that_can_ask_answers_for_a_host_that_cannot(tmp_path: Path, era: Era) -> None:
-    seen, asked = user(accept(name="Bo"))
+async def test_another_process_that_can_ask_answers_for_a_host_that_cannot(
+    tmp_path: Path, era: Era, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ElicitRequestParams] = []
+
+    async def asked(context: Any, params: ElicitRequestParams) -> ElicitResult:
+        seen.append(params)
+        await anyio.sleep(2 * relaying.GRACE_SECONDS)
+        return accept(name="Bo")
+
+    monkeypatch.setattr(relaying, "GRACE_SECONDS", 0.4)
     results: list[dict[str, Any]] = []
 
     async def wait(call: Call, session_id: str) -> None:
