@@ -1,6 +1,6 @@
 """Approvals put to the person at the host within the call, in both eras; and hosts that can't or don't answer."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,7 +13,9 @@ from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 
 from agent_mcp.config.schema import ServerSettings
 from agent_mcp.server.app import build_server
-from agent_mcp.server.tools import PublishedTools
+from agent_mcp.server.tools import Notify, PublishedTools
+from agent_mcp.sessions.events import ApprovalShown
+from agent_mcp.sessions.log import CallState
 from agent_mcp.sessions.profile import ApprovalRules, Profile
 from tests.support.world import FunctionTools, World, calls, open_world, says
 
@@ -30,13 +32,18 @@ async def echo(arguments: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def host(
-    folder: Path, era: Era, asked: ElicitationFnT | None
+    folder: Path, era: Era, asked: ElicitationFnT | None, on_desktop: Notify | None = None, **settings: Any
 ) -> AsyncGenerator[tuple[World, Callable[..., Awaitable[CallToolResult]]]]:
     """A host in this process, with or without a way to ask its user."""
     with anyio.fail_after(15):
         async with open_world(folder, *PLAN, profile=ASK, tools=FunctionTools({"echo": echo})) as w:
             tools = PublishedTools(w.service, feed=w.feed, clock=w.clock)
-            server = build_server(tools, settings=ServerSettings(wait_seconds=5), listed=lambda: None)
+            server = build_server(
+                tools,
+                settings=ServerSettings(wait_seconds=5, **settings),
+                listed=lambda: None,
+                notify=on_desktop,
+            )
             async with Client(server, mode=era, elicitation_callback=asked) as client:
 
                 async def call(name: str, **arguments: Any) -> CallToolResult:
@@ -136,3 +143,90 @@ async def test_send_message_asks_too(tmp_path: Path, era: Era) -> None:
         session_id = content(await call("start_session"))["session_id"]
         result = content(await call("send_message", session_id=session_id, message="go"))
     assert (result["text"], result["turn"], len(w.tools.called)) == ("done", 1, 2)
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_an_answer_for_the_session_covers_what_follows_and_not_what_the_same_form_denies(
+    tmp_path: Path, era: Era
+) -> None:
+    said = {"call_1": "allow this tool for this session", "call_2": "deny"}
+    seen, user = answering(ElicitResult(action="accept", content=said))
+    async with host(tmp_path, era, user) as (w, call):
+        first = content(await call("start_session", message="go"))
+        w.model.plan += [calls(("t__echo", {"text": "three"})), says("again")]
+        second = content(await call("send_message", session_id=first["session_id"], message="more"))
+    assert [one["status"] for one in first["steps"][0]["tool_calls"]] == ["ok", "denied"]
+    assert (second["text"], len(seen)) == ("again", 1)
+    assert [arguments for _, arguments in w.tools.called] == [{"text": "one"}, {"text": "three"}]
+    assert "asked because of ask: *" in seen[0].message
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_that_a_question_was_dismissed_is_in_the_log(tmp_path: Path, era: Era) -> None:
+    _, user = answering(ElicitResult(action="cancel"))
+    async with host(tmp_path, era, user) as (w, call):
+        result = content(await call("start_session", message="go"))
+        events = [event.data for event in await w.store.read(result["session_id"])]
+    shown = [data for data in events if isinstance(data, ApprovalShown) and data.dismissed]
+    assert [data.call_id for data in shown] == [one["call_id"] for one in result["approvals"]]
+
+
+async def test_that_a_person_was_asked_and_did_not_answer_is_in_the_log(tmp_path: Path) -> None:
+    async def thinking(context: Any, params: ElicitRequestParams) -> ElicitResult:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with host(tmp_path, "legacy", thinking) as (w, call):
+        result = content(await call("start_session", message="go", wait_seconds=0.3))
+        events = [event.data for event in await w.store.read(result["session_id"])]
+    assert [data.dismissed for data in events if isinstance(data, ApprovalShown)] == [False, False]
+
+
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_where_approvals_are_answered_outside_no_host_is_asked_and_none_can_approve(
+    tmp_path: Path, era: Era
+) -> None:
+    seen, user = answering()
+    async with host(tmp_path, era, user, approvals="outside") as (w, call):
+        result = content(await call("start_session", message="go"))
+        call_id = result["approvals"][0]["call_id"]
+        refused = await call("approve", session_id=result["session_id"], call_id=call_id, decision="allow")
+        state = (await w.service.summary(result["session_id"])).state
+    assert (result["status"], seen, w.tools.called) == ("needs_approval", [], [])
+    assert "agent-mcp approvals allow CALL_ID" in result["next"]
+    assert refused.is_error
+    assert content(refused)["error"]["code"] == "APPROVAL_OUTSIDE"
+    assert f"agent-mcp approvals allow {call_id}" in content(refused)["next"]
+    assert state.calls[call_id].decision is None
+
+
+async def test_only_what_nobody_could_be_asked_about_is_told_on_the_desktop(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def notify(waiting: Sequence[CallState]) -> None:
+        told.extend(call.call.id for call in waiting)
+
+    _, dismissing = answering(ElicitResult(action="cancel"))
+    async with host(tmp_path / "asked", "legacy", dismissing, notify) as (_, call):
+        await call("start_session", message="go")
+    assert told == []
+    async with host(tmp_path / "off", "legacy", None, notify, notify=False) as (_, call):
+        await call("start_session", message="go")
+    assert told == []
+    async with host(tmp_path / "unasked", "legacy", None, notify) as (_, call):
+        result = content(await call("start_session", message="go"))
+    assert told == [one["call_id"] for one in result["approvals"]]
+
+
+@pytest.mark.parametrize("scope", ["once", "session"])
+async def test_approve_takes_how_far_it_reaches(tmp_path: Path, scope: str) -> None:
+    async with host(tmp_path, "legacy", None) as (w, call):
+        result = content(await call("start_session", message="go"))
+        session_id, call_id = result["session_id"], result["approvals"][0]["call_id"]
+        after = content(
+            await call("approve", session_id=session_id, call_id=call_id, decision="allow", scope=scope)
+        )
+    assert result["approvals"][0]["rule"] == "ask: *"
+    assert (after["status"], len(w.tools.called)) == (
+        ("idle", 2) if scope == "session" else ("needs_approval", 1)
+    )
