@@ -5,9 +5,10 @@ from typing import Any
 
 from agent_mcp.agent.messages import Media, Text
 from agent_mcp.server.results import timestamp, usage_view
+from agent_mcp.sessions.budgets import UNITS
 from agent_mcp.sessions.cards import AgentCard, JudgedTool
 from agent_mcp.sessions.log import CallState, StepState
-from agent_mcp.sessions.profile import Budget
+from agent_mcp.sessions.profile import Budget, Caps
 from agent_mcp.sessions.reports import SessionSummary
 from agent_mcp.sessions.transcript import as_markdown, call_view, cut, entries, unsplit
 
@@ -86,16 +87,13 @@ def agent_document(card: AgentCard) -> str:
 
 
 def _budget(budget: Budget) -> list[str]:
-    limits = [
-        (budget.tokens, "tokens"),
-        (budget.cost_usd, "USD"),
-        (budget.seconds, "seconds"),
-        (budget.tool_calls, "tool calls"),
-    ]
-    said = [
-        f"{amount:g} {unit}" if amount < 1e6 else f"{amount:.0f} {unit}" for amount, unit in limits if amount
-    ]
-    return [f"- Budget of a session: {', '.join(said)}"] if said else []
+    stretches = zip(("session", "turn", "day"), budget.stretches, strict=True)
+    return [f"- Budget of a {name}: {', '.join(_limits(caps))}" for name, caps in stretches if caps.limits]
+
+
+def _limits(caps: Caps) -> list[str]:
+    amounts = [(amount, UNITS[name]) for name, amount in caps.limits.items()]
+    return [f"{amount:g} {unit}" if amount < 1e6 else f"{amount:.0f} {unit}" for amount, unit in amounts]
 
 
 def _tool(judged: JudgedTool) -> str:

@@ -21,14 +21,16 @@ NOISE_TOKENS = 1_000
 MEDIA_TOKENS = 1_600
 """About what providers count for an image."""
 
-_UNITS = {
+UNITS = {
     "tokens": "tokens",
+    "cost_usd": "USD",
     "input_tokens": "input tokens",
     "output_tokens": "output tokens",
     "tool_calls": "tool calls",
     "seconds": "seconds",
     "steps": "steps",
 }
+"""What each limit counts, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Limit:
             if self.stretch.knows_prices and self.stretch.spent.unpriced:
                 return "the model has no known price, so a cost budget cannot be held"
             return f"{spent:.4f} of {cap:g} USD {of}"
-        return f"{spent:.0f} of {cap:g} {_UNITS[self.cap]} {of}"
+        return f"{spent:.0f} of {cap:g} {UNITS[self.cap]} {of}"
 
 
 def exhausted(stretches: Sequence[Stretch], ahead: Spent, *, calls: bool) -> Limit | None:

@@ -1,4 +1,4 @@
-"""agent-mcp under agent-mcp under agent-mcp: what is carried through three processes, over both transports and eras."""
+"""agent-mcp under agent-mcp under agent-mcp: what is carried through three processes, on both transports and eras."""
 
 import json
 import sqlite3
@@ -127,6 +127,7 @@ async def test_cancel_and_progress_pass_through_the_other_transports_and_eras(tm
 async def a_cancel_stops_every_level(chain: Chain, hear: ProgressFnT | None = None) -> None:
     bottom = chain.homes[2]
     started = {"session_id": "s1", "message": "top: hold"}
+    cancelled: Json = {}
     async with anyio.create_task_group() as waiting:
         if hear is None:
             waiting.start_soon(partial(chain.host.call, "start_session", **started))

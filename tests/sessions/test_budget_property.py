@@ -48,30 +48,42 @@ class Script:
     each: Budget
 
 
+def _usage(read: int, wrote: int, cents: int) -> Usage:
+    return Usage(read, wrote, cost_usd=cents / 100)
+
+
+def _step(usage: Usage, results: list[int]) -> Step:
+    return Step(usage, tuple(results))
+
+
+def _budget(session: Caps, turn: Caps, day: Caps) -> Budget:
+    return Budget(**session.limits, turn=turn, day=day)
+
+
+def _script(steps: list[Step], budget: Budget, each: Budget) -> Script:
+    return Script(tuple(steps), budget, each)
+
+
 TOKENS = st.integers(1, 60)
-USAGES = st.builds(
-    lambda read, wrote, cents: Usage(read, wrote, cost_usd=cents / 100), TOKENS, TOKENS, st.integers(0, 40)
-)
-STEPS = st.builds(
-    Step, USAGES, st.lists(st.sampled_from([-1, -1, 0, 25]), max_size=4).map(lambda given: tuple(given))
-)
+USAGES = st.builds(_usage, TOKENS, TOKENS, st.integers(0, 40))
+STEPS = st.builds(_step, USAGES, st.lists(st.sampled_from([-1, -1, 0, 25]), max_size=4))
 
 
-def _caps(**most: int) -> st.SearchStrategy[Caps]:
-    limits: dict[str, Any] = {name: st.none() | st.integers(1, limit) for name, limit in most.items()}
-    return st.builds(Caps, cost_usd=st.none() | st.floats(0.05, 4.0), **limits)
+def _up_to(limit: int) -> st.SearchStrategy[int | None]:
+    return st.none() | st.integers(1, limit)
 
 
-CAPS = _caps(tokens=600, input_tokens=400, output_tokens=400, steps=12, tool_calls=12)
-BUDGETS = st.builds(
-    lambda session, turn, day: Budget(**session.limits, turn=turn, day=day),
-    CAPS,
-    st.just(Caps()) | CAPS,
-    CAPS,
+CAPS = st.builds(
+    Caps,
+    tokens=_up_to(600),
+    input_tokens=_up_to(400),
+    output_tokens=_up_to(400),
+    steps=_up_to(12),
+    tool_calls=_up_to(12),
+    cost_usd=st.none() | st.floats(0.05, 4.0),
 )
-SCRIPTS = st.builds(
-    Script, st.lists(STEPS, min_size=1, max_size=8).map(lambda given: tuple(given)), BUDGETS, BUDGETS
-)
+BUDGETS = st.builds(_budget, CAPS, st.just(Caps()) | CAPS, CAPS)
+SCRIPTS = st.builds(_script, st.lists(STEPS, min_size=1, max_size=8), BUDGETS, BUDGETS)
 
 
 class Counted:

@@ -192,7 +192,8 @@ async def test_the_limit_that_ended_a_turn_is_found_again_after_a_crash(tmp_path
 @pytest.mark.parametrize("where", ["turn", "day", "each", "allowance"])
 async def test_no_limit_of_money_holds_for_a_model_without_a_price(tmp_path: Path, where: str) -> None:
     caps = Caps(cost_usd=1.0)
-    budget = Budget(**{where: caps}) if where in ("turn", "day") else None
+    own: dict[str, Caps] = {where: caps} if where in ("turn", "day") else {}
+    budget = Budget(turn=own.get("turn", Caps()), day=own.get("day", Caps()))
     async with world(tmp_path, budget=budget, each=Budget(day=caps) if where == "each" else None) as w:
         w.models.priced = False
         service = w.service.under(("top@1",), caps) if where == "allowance" else w.service
@@ -296,7 +297,8 @@ def test_an_allowance_and_a_bill_survive_their_way_and_nonsense_counts_as_nothin
     assert bill_of({BILL_KEY: to_bill("s1/2", unpriced)}, "below") == Bill("below/s1/2", unpriced)
     odd = {"tokens": -1, "steps": True, "cost_usd": float("nan"), "seconds": "9", "tool_calls": 3, "more": 1}
     assert allowance_of({ALLOWANCE_KEY: odd}) == Caps(tool_calls=3)
-    for nothing in (None, [], 5, "x"):
+    nonsense: list[object] = [None, [], 5, "x"]
+    for nothing in nonsense:
         assert allowance_of({ALLOWANCE_KEY: nothing}) == Caps()
         assert bill_of({BILL_KEY: nothing}, "below") is None
         assert bill_of(nothing, "below") is None
