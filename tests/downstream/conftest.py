@@ -99,6 +99,13 @@ async def wait_dead(pid: int) -> bool:
 
 
 @pytest.fixture(autouse=True)
+def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where logins are kept: not where the user who runs the tests has them."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return tmp_path / "agent-mcp" / "logins"
+
+
+@pytest.fixture(autouse=True)
 def no_child_survives() -> Iterator[None]:
     """Fails a test that leaves a process behind."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
