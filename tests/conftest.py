@@ -28,10 +28,9 @@ def cluster() -> "Generator[Cluster]":
 
 
 @pytest.fixture(scope="session")
-def shared_database(cluster: "Cluster") -> "Generator[str]":
+def shared_database(cluster: "Cluster") -> str:
     """A database with today's schema, for tests that need none of their own; its name."""
-    with cluster.database() as name:
-        yield name
+    return cluster.create()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ _SETTINGS = {
     "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
-    "listen_addresses": "127.0.0.1",
+    "listen_addresses": "*",
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
@@ -92,15 +92,11 @@ class Cluster:
             f"{''.join(deletes)} DELETE FROM procrastinate_jobs; DELETE FROM procrastinate_workers", database
         )
 
-    @contextmanager
-    def database(self, template: str = "template_upgraded") -> Generator[str]:
-        """A new database; its name."""
-        name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+    def create(self, template: str = "template_upgraded") -> str:
+        """A new database, with today's schema or as another one is; its name. It goes with the cluster."""
+        name = f"test_{next(_NUMBERS)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        try:
-            yield name
-        finally:
-            self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        return name
 
 
 def _numbers() -> Generator[int]:
@@ -126,6 +122,8 @@ def open_cluster() -> Generator[Cluster]:
         lines = [f"{name} = '{value}'" for name, value in _SETTINGS.items()]
         with (data / "postgresql.conf").open("a") as settings:
             settings.write("\n".join([*lines, f"port = {port}", f"unix_socket_directories = '{folder}'", ""]))
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all 10.213.0.0/16 trust\n")  # for `tests.support.network`
         cluster = Cluster(folder, port)
         cluster.control("start")
         try:

@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.support.crash.warm"])
+_CONTEXT.set_forkserver_preload(["tests.support.crash.warm", "tests.support.replicas"])
 
 
 def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:

@@ -6,8 +6,8 @@ A turn has `STEPS` steps, each with a call of `look` (read-only), `put` (idempot
 
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,6 +22,8 @@ from agent_mcp.config.schema import WorkerSettings
 from agent_mcp.dispatch.procrastinate import open_queue_dispatcher
 from agent_mcp.sessions.events import Event, ModelReplied, ToolFinished, TurnEnded, UserMessageAdded
 from agent_mcp.sessions.ports import SessionStore
+from agent_mcp.sessions.start import StartRequest
+from tests.support.network import enter
 from tests.support.processes import running
 from tests.support.world import Function, FunctionTools, Plan, World, calls, open_world, says
 
@@ -32,8 +34,10 @@ SETTINGS = WorkerSettings(concurrency=20, connections=4, heartbeat_seconds=0.3, 
 PATIENCE_SECONDS = 20.0
 
 
-def replica(url: str, folder: Path, name: str, works: bool) -> None:
+def replica(url: str, folder: Path, name: str, works: bool, namespace: str | None) -> None:
     """The life of a replica's process, until a signal ends it."""
+    if namespace is not None:
+        enter(namespace)
     raise SystemExit(run_to_end(partial(_live, url, folder, name, works)))
 
 
@@ -65,11 +69,42 @@ def _dispatching(url: str, works: bool, store: Any, run: Any) -> Any:
     return open_queue_dispatcher(url, store, run, settings=SETTINGS, works=works)
 
 
-@contextmanager
-def worker(url: str, folder: Path, name: str) -> Generator[BaseProcess]:
+def worker(
+    url: str, folder: Path, name: str, *, namespace: str | None = None
+) -> AbstractContextManager[BaseProcess]:
     """A replica that runs turns, in a process of its own; killed at the end if it still lives."""
-    with running(replica, url, folder, name, True) as process:
-        yield process
+    return running(replica, url, folder, name, True, namespace)
+
+
+def host(url: str, folder: Path, session_id: str) -> AbstractContextManager[BaseProcess]:
+    """A replica that serves one host, which starts a session and waits for it."""
+    return running(_serve_host, url, folder, session_id)
+
+
+def _serve_host(url: str, folder: Path, session_id: str) -> None:
+    anyio.run(_wait_for, url, folder, session_id)
+
+
+async def _wait_for(url: str, folder: Path, session_id: str) -> None:
+    async with open_replica(url, folder) as here:
+        await here.service.start(StartRequest(message="go"), session_id=session_id, wait_seconds=60)
+
+
+def hold(folder: Path) -> None:
+    """Have every turn wait in its second step."""
+    (folder / "hold").touch()
+
+
+def release(folder: Path) -> None:
+    """Let them go on."""
+    (folder / "hold").unlink()
+
+
+def held_by(folder: Path, session_id: str) -> str | None:
+    """The worker that all three calls of the second step are with; None as long as they are not."""
+    lines = [line.split() for line in noted(folder)]
+    holders = [name for name, session, _, step in lines if session == session_id and step == "1"]
+    return holders[-1] if len(holders) >= len(TOOLS) else None
 
 
 def note(folder: Path, line: str) -> None:
