@@ -7,7 +7,7 @@ import pytest
 from agent_mcp.config.profiles import profile_for
 from agent_mcp.config.schema import AgentEntry, ApprovalsEntry, BudgetEntry, Config, Defaults, ServerEntry
 from agent_mcp.errors import AgentNotFoundError
-from agent_mcp.sessions.profile import ApprovalRules, Budget
+from agent_mcp.sessions.profile import ApprovalRules, Budget, ServerTrust
 
 
 def config(**parts: Any) -> Config:
@@ -84,3 +84,55 @@ def test_an_agent_of_a_config_without_agents_is_refused() -> None:
     with pytest.raises(AgentNotFoundError) as caught:
         profile_for(config(), "any")
     assert "leave `agent` out" in caught.value.hint
+
+
+def test_what_an_entry_says_of_trust_is_in_the_profile_and_nothing_of_the_others() -> None:
+    said = ServerEntry.model_validate(
+        {
+            "command": "x",
+            "untrusted": True,
+            "outward": ["send_*"],
+            "approvals": {"deny": ["wipe"]},
+            "pins": "ask",
+            "instructions": True,
+        }
+    )
+    made = Config(servers={"web": said, "docs": ServerEntry(command="x")})
+    assert profile_for(made, None).trust == {
+        "web": ServerTrust(
+            approvals=ApprovalRules(deny=("wipe",)),
+            untrusted=True,
+            outward=("send_*",),
+            pins="ask",
+            instructions=True,
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("outward", "patterns"), [(True, ("*",)), (False, ()), (["a"], ("a",)), (None, None)]
+)
+def test_outward_is_all_tools_none_or_those_that_match(outward: object, patterns: object) -> None:
+    assert ServerEntry.model_validate({"command": "x", "outward": outward}).outward == patterns
+
+
+def test_off_in_an_entry_is_a_rule_of_that_server() -> None:
+    made = Config(servers={"docs": ServerEntry.model_validate({"command": "x", "approvals": "off"})})
+    assert profile_for(made, None).trust["docs"].approvals == ApprovalRules(off=True)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "agent", "taint"),
+    [
+        (None, None, True),
+        (ApprovalsEntry(taint="off"), None, False),
+        (ApprovalsEntry(taint="off"), ApprovalsEntry(ask=("*",)), False),
+        (ApprovalsEntry(taint="off"), ApprovalsEntry(taint="ask"), True),
+        (ApprovalsEntry(taint="off"), "off", False),
+        ("off", None, True),
+        (None, "off", True),
+    ],
+)
+def test_only_the_key_itself_switches_the_taint_rule_off(defaults: Any, agent: Any, taint: bool) -> None:
+    made = config(defaults=Defaults(approvals=defaults), agents={"a": AgentEntry(approvals=agent)})
+    assert profile_for(made, "a").approvals.taint is taint

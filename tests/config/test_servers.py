@@ -170,3 +170,21 @@ def test_the_users_own_config_may_not_start_a_bare_agent_mcp(tmp_path: Path) -> 
     file.parent.mkdir(parents=True)
     file.write_text('{"defaults": {}, "mcpServers": {"me": {"command": "uvx", "args": ["agent-mcp"]}}}')
     assert set(load_config(None, {"HOME": str(tmp_path)}).unavailable) == {"me"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"approvals": {"alow": ["x"]}}, "mcpServers.it.approvals.alow"),
+        ({"approvals": {"taint": "off"}}, "mcpServers.it.approvals.taint"),
+        ({"approvals": "on"}, 'must be an object or "off"'),
+        ({"outward": "all"}, "mcpServers.it.outward"),
+        ({"pins": "maybe"}, "mcpServers.it.pins"),
+    ],
+)
+def test_a_wrong_word_on_trust_makes_the_server_unavailable_and_names_the_place(
+    load: Load, wrong: dict[str, Any], words: str
+) -> None:
+    read = load_entry(load, {**ECHO, **wrong})
+    assert any(words in f"{problem.place} {problem.message}" for problem in read.problems)
+    assert "it" in read.unavailable

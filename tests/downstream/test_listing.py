@@ -8,7 +8,7 @@ import pytest
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.downstream.connection import Connection
 from agent_mcp.downstream.listing import Listing, digests_of
-from agent_mcp.downstream.live import Server
+from agent_mcp.downstream.live import Live, Server
 from tests.downstream.memory import Answer, MemoryTarget, legacy, modern
 
 pytestmark = pytest.mark.anyio
@@ -21,12 +21,13 @@ async def connected(answer: Answer, *, modern_era: bool = False, **entry: Any) -
     target = MemoryTarget(answer, era="modern" if modern_era else "legacy")
     server = Server("docs", ServerEntry(url="http://x", **entry), target, target.era)
     connection = Connection(server, idle_seconds=60)
+    found: list[Live] = []
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.run)
-            live = await connection.get()
+            found.append(await connection.get())
             connection.close()
-    return live.listing, live.channel.instructions
+    return found[0].listing, found[0].channel.instructions
 
 
 async def listing_of(*tools: Any, **entry: Any) -> Listing:
@@ -104,8 +105,16 @@ async def test_a_definition_nested_beyond_sense_costs_only_itself() -> None:
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_a_servers_own_instructions_are_known_in_both_eras(era: str) -> None:
-    hello = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "instructions": "Be quick."}
-    found = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "instructions": "Be quick."}
+    hello: dict[str, Any] = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"tools": {}},
+        "instructions": "Be quick.",
+    }
+    found: dict[str, Any] = {
+        "supportedVersions": ["2026-07-28"],
+        "capabilities": {"tools": {}},
+        "instructions": "Be quick.",
+    }
     answer = legacy({"initialize": {"result": hello}})
     if era == "modern":
         answer = modern({"server/discover": {"result": found}})

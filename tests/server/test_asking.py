@@ -149,7 +149,7 @@ async def test_send_message_asks_too(tmp_path: Path, era: Era) -> None:
 async def test_an_answer_for_the_session_covers_what_follows_and_not_what_the_same_form_denies(
     tmp_path: Path, era: Era
 ) -> None:
-    said = {"call_1": "allow this tool for this session", "call_2": "deny"}
+    said: dict[str, Any] = {"call_1": "allow this tool for this session", "call_2": "deny"}
     seen, user = answering(ElicitResult(action="accept", content=said))
     async with host(tmp_path, era, user) as (w, call):
         first = content(await call("start_session", message="go"))
