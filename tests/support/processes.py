@@ -6,6 +6,7 @@ Not forked from the test's own process, which has threads. POSIX only, like `kil
 import multiprocessing
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -18,6 +19,11 @@ def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
+
+
+def pipe() -> tuple[Connection, Connection]:
+    """Both ends of a channel; one may be an argument of a process."""
+    return _CONTEXT.Pipe()
 
 
 @contextmanager
