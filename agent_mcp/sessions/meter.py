@@ -7,6 +7,7 @@ one reply. Rules stand in `budgets`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from agent_mcp.agent.messages import StopReason
 from agent_mcp.agent.ports import Limits
@@ -27,9 +28,11 @@ from agent_mcp.sessions.ports import Clock, SessionStore
 from agent_mcp.sessions.profile import Budget, Caps, Profile
 from agent_mcp.sessions.spending import UNCOUNTED, day_of
 
+NO_CAPS = Caps()
 TOMORROW = "It is whole again tomorrow (UTC). Read what there is with summary."
 NEXT_TURN = "Call send_message to go on: each turn has a budget of its own."
 NEW_SESSION = "The session's budget is spent: read it with summary, or go on in a new session."
+CALLERS = "what the calling agent left"
 CALLER = "The agent that calls has no more to give: read what there is with summary."
 
 
@@ -52,19 +55,20 @@ class Budgets:
 
     def limit_cost(self, profile: Profile, allowance: Caps) -> bool:
         """Whether money is limited anywhere, so that only a model with a known price will do."""
-        budget = profile.budget.tightened(self._each)
-        return any(caps.cost_usd is not None for caps in (*budget.stretches, allowance))
+        held = _held(profile.budget, self._each)
+        return any(caps.cost_usd is not None for caps in (*held, allowance))
 
     def of_session(self, state: SessionState, turn: int, payer: Payer) -> list[Stretch]:
         """The limits over a turn and its session, with today's figures of both."""
-        session, each_turn, _ = payer.profile.budget.tightened(self._each).stretches
+        session, each_turn, _ = _held(payer.profile.budget, self._each)
         tally = state.tally
-        of_turn, allowance = tally.of_turn(turn), tally.allowances.get(turn, Caps())
-        return [
+        of_turn, allowance = tally.of_turn(turn), tally.allowances.get(turn, NO_CAPS)
+        every = [
             Stretch("this turn", each_turn, of_turn, NEXT_TURN),
             Stretch("this session", session, tally.total, NEW_SESSION),
-            Stretch("what the calling agent left", allowance, of_turn, CALLER),
+            Stretch(CALLERS, allowance, of_turn, CALLER),
         ]
+        return [stretch for stretch in every if stretch.caps != NO_CAPS]
 
     async def of_day(self, payer: Payer) -> list[Stretch]:
         """The limits over today; nothing is read where there are none."""
@@ -82,7 +86,7 @@ class Budgets:
         """Write down what the agent that calls allows the turn from here on, where that is narrower than before."""
         if not allowance.limits or turn != len(state.turns) or state.active is None:
             return
-        spent, known = state.tally.of_turn(turn), state.tally.allowances.get(turn, Caps())
+        spent, known = state.tally.of_turn(turn), state.tally.allowances.get(turn, NO_CAPS)
         whole = {name: getattr(spent, name) + limit for name, limit in allowance.limits.items()}
         caps = known.narrowed(Caps(**whole))
         if caps != known:
@@ -99,8 +103,14 @@ class Budgets:
         turn = len(state.turns) + 1
         stretches = [*self.of_session(state, turn, payer), *await self.of_day(payer)]
         if allowance is not None:
-            stretches.append(Stretch("what the calling agent left", allowance, Spent(), CALLER))
+            stretches.append(Stretch(CALLERS, allowance, Spent(), CALLER))
         refuse_if(exhausted(stretches, ahead_of(state, replies=1, more=message), calls=False))
+
+
+@lru_cache(maxsize=256)
+def _held(budget: Budget, each: Budget) -> tuple[Caps, Caps, Caps]:
+    """Over the session, each turn and each day; asked for many times in every step."""
+    return budget.tightened(each).stretches
 
 
 def refuse_if(limit: Limit | None) -> None:

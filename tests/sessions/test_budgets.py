@@ -8,12 +8,15 @@ from typing import Any
 import anyio
 import pytest
 
+from agent_mcp.agent.limits import StepLimit
 from agent_mcp.agent.messages import Reply, Text, ToolCall, ToolResult, Usage
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.agent.spending import Bill, Spent
 from agent_mcp.errors import BudgetExceededError, SessionNotFoundError
 from agent_mcp.sessions.chain import ALLOWANCE_KEY, BILL_KEY, allowance_of, bill_of, to_bill
-from agent_mcp.sessions.meter import Budgets, Payer
+from agent_mcp.sessions.events import NoteAdded
+from agent_mcp.sessions.meter import Budgets, Payer, TurnMeter
+from agent_mcp.sessions.ports import Charge, NewSession
 from agent_mcp.sessions.profile import Budget, Caps, Profile
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.start import StartRequest
@@ -184,9 +187,28 @@ async def test_a_message_that_comes_when_the_budget_is_passed_waits_for_the_next
 async def test_the_limit_that_ended_a_turn_is_found_again_after_a_crash(tmp_path: Path) -> None:
     async with world(tmp_path, budget=Budget(steps=2)) as w:
         await start(w)
-        state = await w.logs.state("s1")
+        record, state = await w.store.get("s1"), await w.logs.state("s1")
+        payer = Payer(record.profile, record.principal)
+        anew = TurnMeter(StepLimit(25), budgets=Budgets(w.store, w.clock), state=state, turn=1, payer=payer)
+        words, _ = anew.explain_end("budget")
         ended = state.turns[0].ended
-    assert ended is not None and "2 of 2 steps" in ended.limit and ended.next
+    assert (
+        ended is not None
+        and ended.limit == words == "a budget ended the turn: 2 of 2 steps of this session are used."
+    )
+    assert anew.explain_end("max_steps") == ("", "")
+
+
+async def test_a_turn_whose_day_others_have_spent_before_it_began_ends_with_the_error(tmp_path: Path) -> None:
+    async with world(tmp_path, budget=Budget(day=Caps(steps=1))) as w:
+        profile = Profile(agent="a", model="plan", servers=("t",), budget=Budget(day=Caps(steps=1)))
+        await w.store.create(NewSession("other", Profile()))
+        await w.store.append("other", 0, [NoteAdded("x")], charge=Charge("", "a", Spent(steps=1)))
+        await w.store.create(NewSession("s1", profile), message="hi")
+        report = await w.service.send("s1", None, wait_seconds=10)
+    assert (report.stop_reason, len(w.model.requests)) == ("error", 0)
+    assert report.problem is not None and report.problem.code == "BUDGET_EXCEEDED"
+    assert "tomorrow" in report.problem.hint
 
 
 @pytest.mark.parametrize("where", ["turn", "day", "each", "allowance"])
@@ -225,6 +247,26 @@ async def test_a_turn_spends_no_more_than_the_agent_above_it_left(tmp_path: Path
     assert (report.stop_reason, len(report.steps)) == ("budget", 4)
     assert "what the calling agent left" in report.warnings[0]
     assert free.stop_reason != "budget", "a turn that its own host opens has no caller's limit"
+
+
+async def test_whoever_waits_on_can_narrow_what_the_turn_may_spend(tmp_path: Path) -> None:
+    held = anyio.Event()
+
+    async def hold(arguments: dict[str, Any]) -> str:
+        await held.wait()
+        return "held"
+
+    async with world(tmp_path, tools=FunctionTools({"echo": hold})) as w:
+        under = w.service.under(("top@1",), Caps(tokens=600))
+        await under.start(StartRequest(message="hi"), session_id="s1", wait_seconds=0.05)
+        for tokens in (500, 20, 400):
+            await w.service.under(("top@1",), Caps(tokens=tokens)).send("s1", None, wait_seconds=0)
+        allowed = (await w.logs.state("s1")).tally.allowances[1]
+        held.set()
+        report = await w.service.send("s1", None, wait_seconds=10)
+        kinds = [event.data.kind for event in await w.store.read("s1")]
+    assert allowed == Caps(tokens=15 + 20), "of what is spent already and what is allowed beyond it"
+    assert (report.stop_reason, kinds.count("allowance")) == ("budget", 3)
 
 
 def agent_tools(bills: Sequence[Bill]) -> FunctionTools:
