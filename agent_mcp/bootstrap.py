@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from agent_mcp.config.blot import Blot
 from agent_mcp.config.paths import identity_of
 from agent_mcp.config.profiles import profile_for, to_budget
-from agent_mcp.config.schema import Config, WorkerSettings
+from agent_mcp.config.schema import Config
 from agent_mcp.config.secrets import declared_secrets
 from agent_mcp.config.serving import state_keys
 from agent_mcp.dispatch.local import open_dispatcher
@@ -111,84 +111,135 @@ async def open_app(
         StoreError: the session store cannot be opened.
     """
     environ = os.environ if environ is None else environ
-    clock, feed = SystemClock(), LiveFeed()
     async with AsyncExitStack() as stack:
-        url = config.store or default_store_url(environ)
-        opened = store = await stack.enter_async_context(
-            open_store(url, clock=clock, settings=config.server.worker)
-        )
-        telemetry = await stack.enter_async_context(open_telemetry(environ, metrics=config.server.metrics))
-        store = telemetry.watched(store)
-        models = ModelCatalog(config.models, environ)
-        stack.push_async_callback(models.aclose)
-        secrets = declared_secrets(config, environ)
-        hub = await stack.enter_async_context(
-            open_hub(
-                config.servers,
-                config.unavailable,
-                environ,
-                secrets=secrets,
-                max_children=config.server.max_children,
-            )
-        )
-        logs = SessionLogs(store, hide=Blot(secrets))
-        budgets = Budgets(store, clock, to_budget(config.server.limits.budget))
-        runner = TurnRunner(
-            store=store,
-            logs=logs,
-            models=models,
-            tools=hub,
-            clock=clock,
-            feed=feed,
-            budgets=budgets,
-            pins=PinBook(store, identity_of(config.path)),
-            observer=telemetry.observer,
-        )
+        parts = await _open_parts(config, environ, stack)
         background = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(background.cancel_scope.cancel)
-        dispatcher = await stack.enter_async_context(
-            _dispatcher(url, opened, runner, config.server.worker, works)
-        )
-        agents = ConfiguredAgents(config)
-        service = SessionService(
-            store=store,
-            logs=logs,
-            agents=agents,
-            models=models,
-            tools=hub,
-            dispatcher=dispatcher,
-            clock=clock,
-            budgets=budgets,
-            limits=ServiceLimits(
-                depth=depth_of(environ),
-                running_turns=config.server.max_running_turns,
-                running_turns_each=config.server.limits.running_turns,
-                sessions_each=config.server.limits.sessions,
-                stored_sessions=config.server.max_sessions,
-                store_bytes=config.server.max_store_bytes,
-            ),
-        )
-        server = build_server(
-            PublishedTools(service, feed=feed, clock=clock),
-            settings=config.server,
-            state_keys=state_keys(config.server, environ),
-            agents={name: agent.description for name, agent in config.agents.items()},
-            notify=DesktopNotifier().tell,
-            listed=_Preload(models, config.defaults.model, background).begin,
-        )
-        publish(server, service, AgentCards(agents, hub), outside=config.server.approvals == "outside")
+        dispatcher = await stack.enter_async_context(_dispatcher(parts, works=works))
+        service = _service(parts, environ, dispatcher)
+        server = _server(parts, environ, service, background)
         retention = config.retention
-        keeper = Housekeeper(store, clock, days=retention.days, sessions=retention.sessions)
+        keeper = Housekeeper(parts.store, parts.clock, days=retention.days, sessions=retention.sessions)
         background.start_soon(keeper.run_forever)
-        background.start_soon(telemetry.count_queue, store)
-        yield App(config, store, hub, models, service, dispatcher, feed, server, telemetry)
+        background.start_soon(parts.telemetry.count_queue, parts.store)
+        yield App(
+            config,
+            parts.store,
+            parts.hub,
+            parts.models,
+            service,
+            dispatcher,
+            parts.feed,
+            server,
+            parts.telemetry,
+        )
 
 
-def _dispatcher(
-    url: str, store: SessionStore, runner: TurnRunner, settings: WorkerSettings, works: bool
-) -> AbstractAsyncContextManager[Dispatcher]:
-    if not is_postgres(url):
-        return open_dispatcher(store, runner.run)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What everything else is put together from."""
+
+    config: Config
+    url: str
+    opened: SessionStore
+    """As the address gave it; `store` may have somebody in front who counts."""
+    store: SessionStore
+    telemetry: Telemetry
+    models: ModelCatalog
+    hub: Hub
+    logs: SessionLogs
+    budgets: Budgets
+    clock: SystemClock
+    feed: LiveFeed
+
+
+async def _open_parts(config: Config, environ: Mapping[str, str], stack: AsyncExitStack) -> _Parts:
+    clock, url = SystemClock(), config.store or default_store_url(environ)
+    opened = await stack.enter_async_context(open_store(url, clock=clock, settings=config.server.worker))
+    telemetry = await stack.enter_async_context(open_telemetry(environ, metrics=config.server.metrics))
+    store = telemetry.watched(opened)
+    models = ModelCatalog(config.models, environ)
+    stack.push_async_callback(models.aclose)
+    secrets = declared_secrets(config, environ)
+    opening = open_hub(
+        config.servers,
+        config.unavailable,
+        environ,
+        secrets=secrets,
+        max_children=config.server.max_children,
+    )
+    return _Parts(
+        config=config,
+        url=url,
+        opened=opened,
+        store=store,
+        telemetry=telemetry,
+        models=models,
+        hub=await stack.enter_async_context(opening),
+        logs=SessionLogs(store, hide=Blot(secrets)),
+        budgets=Budgets(store, clock, to_budget(config.server.limits.budget)),
+        clock=clock,
+        feed=LiveFeed(),
+    )
+
+
+def _service(parts: _Parts, environ: Mapping[str, str], dispatcher: Dispatcher) -> SessionService:
+    settings = parts.config.server
+    return SessionService(
+        store=parts.store,
+        logs=parts.logs,
+        agents=ConfiguredAgents(parts.config),
+        models=parts.models,
+        tools=parts.hub,
+        dispatcher=dispatcher,
+        clock=parts.clock,
+        budgets=parts.budgets,
+        limits=ServiceLimits(
+            depth=depth_of(environ),
+            running_turns=settings.max_running_turns,
+            running_turns_each=settings.limits.running_turns,
+            sessions_each=settings.limits.sessions,
+            stored_sessions=settings.max_sessions,
+            store_bytes=settings.max_store_bytes,
+        ),
+    )
+
+
+def _server(
+    parts: _Parts, environ: Mapping[str, str], service: SessionService, background: TaskGroup
+) -> McpServer:
+    config = parts.config
+    server = build_server(
+        PublishedTools(service, feed=parts.feed, clock=parts.clock),
+        settings=config.server,
+        state_keys=state_keys(config.server, environ),
+        agents={name: agent.description for name, agent in config.agents.items()},
+        notify=DesktopNotifier().tell,
+        listed=_Preload(parts.models, config.defaults.model, background).begin,
+    )
+    cards = AgentCards(ConfiguredAgents(config), parts.hub)
+    publish(server, service, cards, outside=config.server.approvals == "outside")
+    return server
+
+
+def _runner(parts: _Parts) -> TurnRunner:
+    return TurnRunner(
+        store=parts.store,
+        logs=parts.logs,
+        models=parts.models,
+        tools=parts.hub,
+        clock=parts.clock,
+        feed=parts.feed,
+        budgets=parts.budgets,
+        pins=PinBook(parts.store, identity_of(parts.config.path)),
+        observer=parts.telemetry.observer,
+    )
+
+
+def _dispatcher(parts: _Parts, *, works: bool) -> AbstractAsyncContextManager[Dispatcher]:
+    runner = _runner(parts)
+    if not is_postgres(parts.url):
+        return open_dispatcher(parts.store, runner.run)
     try:
         # Here and not above: who has a file needs no queue, and it would cost each start 0.3 s.
         from agent_mcp.dispatch.procrastinate import TurnStore, open_queue_dispatcher
@@ -196,8 +247,9 @@ def _dispatcher(
         problem = f"a store in PostgreSQL needs a queue: {error}"
         raise ConfigError("store", problem, hint="pip install 'agent-mcp[postgres]'") from error
     # `open_store` has given it for this same address.
-    turns = cast("TurnStore", store)
-    return open_queue_dispatcher(url, turns, runner.run, settings=settings, works=works)
+    turns = cast("TurnStore", parts.opened)
+    settings = parts.config.server.worker
+    return open_queue_dispatcher(parts.url, turns, runner.run, settings=settings, works=works)
 
 
 class _Preload:
