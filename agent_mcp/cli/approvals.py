@@ -63,8 +63,8 @@ async def _list(store: SessionStore, config: Config) -> None:
         print("no call waits for approval")
         return
     print("\n\n".join(_described(waiting) for waiting in calls))
-    print("\nanswer with: agent-mcp approvals allow CALL_ID [--for once|arguments|session]")
-    print("         or: agent-mcp approvals deny CALL_ID [--reason TEXT]")
+    print("\nanswer with: agent-mcp approvals allow|deny CALL_ID [--reason TEXT]")
+    print("for the rest of the session: agent-mcp approvals allow CALL_ID --for arguments|session")
 
 
 def _described(waiting: WaitingCall) -> str:

@@ -93,3 +93,15 @@ def test_an_unknown_call_is_an_error_in_one_line(machine: Machine) -> None:
 
 def test_an_answer_without_a_call_is_wrong_usage(machine: Machine) -> None:
     assert machine.run("approvals", "allow").returncode == 2
+
+
+def test_an_approval_can_hold_for_the_session(machine: Machine, config: Path) -> None:
+    with machine.serve("--config", str(config)) as host:
+        host.initialize()
+        waiting = host.call("start_session", session_id="one", message=ASK)["approvals"]
+        call_id = waiting[0]["call_id"]
+        done = machine.run("approvals", "allow", call_id, "--for", "session", "--config", str(config))
+        assert done.stdout.endswith(", and for the rest of the session\n")
+        assert "kept as note 1" in host.call("send_message", session_id="one")["text"]
+        again = host.call("send_message", session_id="one", message=ASK)
+    assert (again["status"], "kept as note 2" in again["text"]) == ("idle", True)

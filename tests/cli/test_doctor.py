@@ -6,8 +6,11 @@ import threading
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import anyio
 import pytest
 
+from agent_mcp.sessions.pinning import entry_of
+from agent_mcp.store.open import open_store
 from tests.cli.conftest import DESK, Machine
 
 DOWN = "http://127.0.0.1:9"
@@ -209,3 +212,20 @@ def test_a_wrong_config_is_a_finding_too_and_ends_with_2(machine: Machine) -> No
     assert done.returncode == 2
     failure = json.loads(done.stdout)["findings"][-1]
     assert (failure["level"], failure["fix"]) == ("FAIL", "did you mean `models`?")
+
+
+def test_an_agents_tools_and_what_is_not_defined_as_at_first_are_told(machine: Machine) -> None:
+    agents = {"a": {"servers": ["desk"], "approvals": {"ask": ["desk__add_*"]}}}
+    store = f"sqlite:///{machine.home}/s.db"
+    config = machine.write_config({"mcpServers": {"desk": DESK}, "agents": agents, "store": store})
+
+    async def use_once() -> None:
+        async with open_store(store) as opened:
+            await opened.pin(entry_of(str(config.resolve()), "desk"), {"count_words": "as it was"})
+
+    anyio.run(use_once)
+    done = machine.run("doctor", "--config", str(config), "--agent", "a")
+    assert "desk__add_note: ask (ask: desk__add_*)\n" in done.stdout
+    assert "desk__count_words: run (no rule names it)\n" in done.stdout
+    assert "count_words (changed): " in done.stdout
+    assert "agent-mcp approvals pins accept desk" in done.stdout
