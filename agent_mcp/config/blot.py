@@ -25,7 +25,18 @@ class Blot:
     """Knows secrets and takes them out of texts."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = {secret for secret in secrets if secret}
+        self._told = frozenset(secret for secret in secrets if secret)
+        self._learned: tuple[str, ...] = ()
+        self._prepare()
+
+    def learn(self, secret: str) -> None:
+        """One more secret, of a kind that is renewed: only it and the one before it are still good for anything."""
+        if secret not in self._learned:
+            self._learned = (*self._learned[-1:], secret)
+            self._prepare()
+
+    def _prepare(self) -> None:
+        found = self._told.union(self._learned)
         # The longest first: of `abc` and `abcdef` the rest of the longer one would stay.
         self._forms = _longest_first(form for secret in found for form in forms_of(secret))
         self._base64 = _longest_first(form for secret in found for form in _base64_forms(secret))
@@ -102,7 +113,3 @@ def _within(raw: bytes, offset: int) -> str:
 
 def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(forms), key=len, reverse=True))
-
-
-NOTHING = Blot(())
-"""Hides nothing."""

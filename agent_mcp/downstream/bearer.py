@@ -5,6 +5,7 @@ refreshed one, one for a machine's own credentials. What a person must do it lea
 of how a token is had; `oauth` does, and is imported only when a server has refused.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -16,12 +17,16 @@ from agent_mcp.downstream.vault import Record
 
 _RENEW_SECONDS = 20.0
 
+Learn = Callable[[str], None]
+"""Told of each token that is sent, so that the server's own words do not bring it out."""
+
 
 class Bearer:
     """The token for one server, as long as a client lives."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, learn: Learn) -> None:
         self._access = access
+        self._learn = learn
         self._vault = access.vault()
         self._record: Record | None = None
         self._answering = anyio.Lock()
@@ -35,6 +40,7 @@ class Bearer:
             self._record = Record() if nothing else await self._vault.read()
         token = self._record.access_token
         if token is not None:
+            self._learn(token)
             request.headers[AUTHORIZATION] = f"Bearer {token}"
         return token
 

@@ -11,7 +11,8 @@ from mcp.client.auth import AuthorizationCodeResult
 from agent_mcp.downstream.access import Access, Challenge
 from agent_mcp.downstream.faults import UnavailableError, leaf_of
 from agent_mcp.downstream.loopback import Loopback, open_loopback
-from agent_mcp.downstream.oauth import Visit, granted, revoke
+from agent_mcp.downstream.oauth import granted, revoke
+from agent_mcp.downstream.oauth_clients import Visit
 from agent_mcp.downstream.vault import Record
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from agent_mcp.config.blot import NOTHING, Blot, Hide
+from agent_mcp.config.blot import Blot, Hide
 from agent_mcp.config.schema import ServerEntry
 from agent_mcp.downstream.blotting import BlottedWire
 from agent_mcp.downstream.commands import locate, this_machine, with_folder_first
@@ -40,15 +40,13 @@ class Target(Protocol):
 class Discretion:
     """What must not come back from a server."""
 
-    hide: Hide = str
+    hide: Hide
     """For what it says beside the protocol: its stderr, its refusals."""
-    blot: Blot = NOTHING
+    blot: Blot
     """For its messages, which a model reads: a plain word stays there."""
 
 
-def to_target(
-    name: str, entry: ServerEntry, environ: Mapping[str, str], *, discretion: Discretion = Discretion()
-) -> Target:
+def to_target(name: str, entry: ServerEntry, environ: Mapping[str, str], *, discretion: Discretion) -> Target:
     """The target of the config entry `name`; `environ` is our own environment."""
     if entry.url is not None and entry.type != "stdio":
         return _UrlTarget(name, entry, discretion)
@@ -72,18 +70,17 @@ class _UrlTarget:
         from agent_mcp.downstream.guarded import access_of
         from agent_mcp.downstream.http import open_http, open_sse
 
-        access = access_of(self._name, self._entry)
-        opener = open_sse if self._entry.type == "sse" else open_http
-        entry = self._entry
-        discretion, allowed = self._discretion, entry.allow_link_local
+        entry, blot = self._entry, self._discretion.blot
+        access = access_of(self._name, entry)
+        opener = open_sse if entry.type == "sse" else open_http
         async with opener(
             entry.url or "",
             entry.headers,
-            hide=discretion.hide,
-            allow_link_local=allowed,
-            bearer=None if access is None else Bearer(access),
+            hide=lambda text: blot(self._discretion.hide(text)),
+            allow_link_local=entry.allow_link_local,
+            bearer=None if access is None else Bearer(access, blot.learn),
         ) as wire:
-            yield BlottedWire(wire, discretion.blot)
+            yield BlottedWire(wire, blot)
 
 
 class _StdioTarget:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_mcp.config.blot import NOTHING, Blot
+from agent_mcp.config.blot import Blot
 
 SECRET = 'p?a&s"s>w\\örd~42'
 BLOT = Blot([SECRET])
@@ -59,4 +59,11 @@ def test_the_longer_of_two_secrets_goes_first() -> None:
 def test_json_is_blotted_in_keys_and_values_and_nothing_else_is_touched() -> None:
     value = {"a": [1, None, True, f"x {SECRET}"], SECRET: {"b": 2.5}}
     assert BLOT.json(value) == {"a": [1, None, True, "x ***"], "***": {"b": 2.5}}
-    assert NOTHING("as it is") == "as it is"
+    assert Blot(())("as it is") == "as it is"
+
+
+def test_of_what_is_renewed_the_last_two_are_known() -> None:
+    blot = Blot(["for-good"])
+    for token in ("token-one", "token-two", "token-two", "token-three"):
+        blot.learn(token)
+    assert blot("for-good token-one token-two token-three") == "*** token-one *** ***"

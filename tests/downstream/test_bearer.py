@@ -43,6 +43,10 @@ async def logged_in(authority: Authority) -> Access:
     return access
 
 
+def _nothing(token: str) -> None:
+    return
+
+
 async def outcome(authority: Authority, login: LoginEntry | None = None) -> str:
     """What a turn's call brings, or what the turn is told of the server."""
     async with hub_of(docs=ServerEntry(url=authority.url, oauth=login, era="legacy")) as hub:
@@ -93,7 +97,7 @@ async def test_many_who_refresh_at_once_ask_once_and_all_go_on() -> None:
             authority.granted.clear()
 
             async def refresh() -> None:
-                bearer, request = Bearer(access), httpx2.Request("POST", access.url)
+                bearer, request = Bearer(access, _nothing), httpx2.Request("POST", access.url)
                 used = await bearer.attach(request)
                 await bearer.answer(Challenge(), used)
                 answered.append(await bearer.attach(request))
@@ -111,7 +115,7 @@ async def test_a_refresh_that_is_cancelled_is_kept_all_the_same() -> None:
         async with open_authority() as authority:
             access = await logged_in(authority)
             authority.granted.clear()
-            bearer = Bearer(access)
+            bearer = Bearer(access, _nothing)
             used = await bearer.attach(httpx2.Request("POST", access.url))
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(bearer.answer, Challenge(), used)
@@ -196,7 +200,7 @@ async def test_a_secret_goes_to_no_other_authorization_server_than_the_one_of_th
 async def test_a_machine_that_is_granted_less_than_is_wanted_gives_up() -> None:
     with anyio.fail_after(10):
         async with open_authority() as authority:
-            bearer = Bearer(access_to(authority, MACHINE))
+            bearer = Bearer(access_to(authority, MACHINE), _nothing)
             request = httpx2.Request("POST", authority.url)
             await bearer.answer(Challenge(scope="write"), await bearer.attach(request))
             used = await bearer.attach(request)
@@ -230,3 +234,12 @@ async def test_a_record_of_nothing_is_not_refreshed() -> None:
             await vault.write(Record(tokens={"access_token": "old"}))
         assert "run `agent-mcp login docs`" in await outcome(authority)
     assert authority.at("/token") == []
+
+
+async def test_a_server_that_repeats_our_token_does_not_bring_it_out() -> None:
+    with anyio.fail_after(10):
+        async with open_authority() as authority:
+            await logged_in(authority)
+            authority.repeats = True
+            told = await outcome(authority)
+    assert told == "you are ***"

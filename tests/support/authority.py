@@ -54,6 +54,8 @@ class Authority:
     registers: bool = True
     denies: bool = False
     """Whether its user says no."""
+    repeats: bool = False
+    """Whether a call's result holds the token that came with it."""
     leads_to: str | None = None
     """The authorization server that it names, if not itself."""
     granted: dict[str, str] = field(default_factory=dict[str, str])
@@ -166,7 +168,8 @@ class Authority:
             return HTTPStatus.FORBIDDEN, {"WWW-Authenticate": error}, None
         if "id" not in message:
             return HTTPStatus.ACCEPTED, {}, None
-        return _ok({"jsonrpc": "2.0", "id": message["id"], **_result(message["method"])})
+        text = f"you are {asked.headers['authorization'].removeprefix('Bearer ')}" if self.repeats else "read"
+        return _ok({"jsonrpc": "2.0", "id": message["id"], **_result(message["method"], text)})
 
 
 @asynccontextmanager
@@ -191,7 +194,7 @@ def _ok(body: Json) -> tuple[HTTPStatus, Mapping[str, str], Json]:
     return HTTPStatus.OK, {}, body
 
 
-def _result(method: str) -> Json:
+def _result(method: str, text: str) -> Json:
     match method:
         case "initialize":
             info = {"name": "authority", "version": "1"}
@@ -200,7 +203,7 @@ def _result(method: str) -> Json:
         case "tools/list":
             return {"result": {"tools": [TOOL]}}
         case "tools/call":
-            return {"result": {"content": [{"type": "text", "text": "read"}]}}
+            return {"result": {"content": [{"type": "text", "text": text}]}}
         case _:
             return {"error": {"code": -32601, "message": "not found"}}
 
