@@ -22,7 +22,7 @@ from agent_mcp.sessions.chain import (
     may_spend,
     session_of_call,
 )
-from agent_mcp.sessions.ports import ChainLink
+from agent_mcp.sessions.tool_ports import ChainLink
 
 _log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from agent_mcp.downstream.live import Live
 from agent_mcp.downstream.peer import OnProgress
 from agent_mcp.downstream.wire import JsonObject
 from agent_mcp.sessions.chain import bill_of
-from agent_mcp.sessions.ports import ChainLink
+from agent_mcp.sessions.tool_ports import ChainLink
 
 _log = logging.getLogger(__name__)
 

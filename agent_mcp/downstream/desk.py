@@ -23,7 +23,7 @@ from agent_mcp.sessions.inquiries import (
     SampleRequest,
 )
 from agent_mcp.sessions.patience import Patience
-from agent_mcp.sessions.ports import ToolScope
+from agent_mcp.sessions.tool_ports import ToolScope
 
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602

@@ -28,7 +28,7 @@ from agent_mcp.downstream.targets import Discretion, to_target
 from agent_mcp.downstream.toolbox import Memory, ServerToolbox, Toolset
 from agent_mcp.sessions.offers import Offer
 from agent_mcp.sessions.policy import allowed_by
-from agent_mcp.sessions.ports import ServerStatus, ToolScope
+from agent_mcp.sessions.tool_ports import ServerStatus, ToolScope
 
 IDLE_SECONDS = 15 * 60.0
 _CLOSE_SECONDS = 1.4

@@ -13,7 +13,7 @@ from agent_mcp.downstream.live import Live
 from agent_mcp.downstream.naming import name_prefix
 from agent_mcp.sessions.chain import ANCESTRY_KEY, CALL_KEY, SESSION_KEY
 from agent_mcp.sessions.offers import Offer
-from agent_mcp.sessions.ports import ToolScope
+from agent_mcp.sessions.tool_ports import ToolScope
 
 _SHOWN_NAMES = 3
 

@@ -19,8 +19,9 @@ from agent_mcp.server.next_calls import NEXT_AFTER, next_call
 from agent_mcp.sessions.excerpt import read_page
 from agent_mcp.sessions.log import CallState, SessionStatus, StepState
 from agent_mcp.sessions.paging import SessionPage, write_cursor
-from agent_mcp.sessions.ports import ServerStatus, SessionListing
+from agent_mcp.sessions.ports import SessionListing
 from agent_mcp.sessions.reports import Problem, SessionSummary, TurnReport
+from agent_mcp.sessions.tool_ports import ServerStatus
 from agent_mcp.sessions.transcript import Entry, as_markdown, call_view, cut, cut_to_json
 
 RESULT_CHARACTERS = 32_000

@@ -7,9 +7,9 @@ from typing import Protocol
 from agent_mcp.agent.events import Happening
 from agent_mcp.agent.tools import Tool
 from agent_mcp.sessions.policy import Verdict
-from agent_mcp.sessions.ports import ToolScope, ToolSource
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.rulings import rule_on_tool
+from agent_mcp.sessions.tool_ports import ToolScope, ToolSource
 
 
 class NamedAgents(Protocol):

@@ -18,9 +18,10 @@ from agent_mcp.sessions.journal import LogJournal
 from agent_mcp.sessions.log import CallState
 from agent_mcp.sessions.meter import TurnMeter
 from agent_mcp.sessions.patience import Patience
-from agent_mcp.sessions.ports import Clock, SessionToolbox
+from agent_mcp.sessions.ports import Clock
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.rulings import Ruling, Rulings
+from agent_mcp.sessions.tool_ports import SessionToolbox
 
 APPROVAL_SECONDS = 24 * 3600.0
 """How long a waiting approval may be given; then the call counts as denied."""

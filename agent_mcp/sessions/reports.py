@@ -7,7 +7,8 @@ from agent_mcp.agent.messages import StopReason, Usage
 from agent_mcp.agent.spending import Spent
 from agent_mcp.sessions.inputs import InputState
 from agent_mcp.sessions.log import CallState, SessionState, SessionStatus, StepState, TurnState
-from agent_mcp.sessions.ports import ServerStatus, SessionRecord
+from agent_mcp.sessions.ports import SessionRecord
+from agent_mcp.sessions.tool_ports import ServerStatus
 
 REPORTED_STEPS = 10
 """The last steps of a turn that a report carries."""

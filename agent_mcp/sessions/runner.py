@@ -40,13 +40,11 @@ from agent_mcp.sessions.ports import (
     Dispatcher,
     ModelSource,
     SessionStore,
-    SessionToolbox,
-    ToolScope,
-    ToolSource,
 )
 from agent_mcp.sessions.profile import Caps, Profile
 from agent_mcp.sessions.rulings import Rulings
 from agent_mcp.sessions.sampling import Sampler
+from agent_mcp.sessions.tool_ports import SessionToolbox, ToolScope, ToolSource
 from agent_mcp.sessions.transcript import cut
 
 log = logging.getLogger(__name__)

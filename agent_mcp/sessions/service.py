@@ -41,7 +41,6 @@ from agent_mcp.sessions.ports import (
     NewSession,
     SessionRecord,
     SessionStore,
-    ToolSource,
 )
 from agent_mcp.sessions.profile import Caps, Profile
 from agent_mcp.sessions.reports import SessionSummary, TurnReport, summarize
@@ -54,6 +53,7 @@ from agent_mcp.sessions.start import (
     narrowed,
     new_session_id,
 )
+from agent_mcp.sessions.tool_ports import ToolSource
 from agent_mcp.sessions.waiting import TurnWatch, Watcher
 from agent_mcp.sessions.watch import Bell, SessionLists
 

@@ -25,7 +25,7 @@ from agent_mcp.downstream.guarded import access_of
 from agent_mcp.downstream.hub import open_hub
 from agent_mcp.downstream.login import log_in
 from agent_mcp.sessions.inquiries import InputAnswer, Question, with_defaults
-from agent_mcp.sessions.ports import ToolScope
+from agent_mcp.sessions.tool_ports import ToolScope
 
 _SERVER = "suite"
 _MOST_LOGINS = 3

@@ -18,7 +18,7 @@ from agent_mcp.config.schema import ServerEntry
 from agent_mcp.downstream.hub import Hub, open_hub
 from agent_mcp.downstream.toolbox import ServerToolbox
 from agent_mcp.sessions.inquiries import Ask, Sample
-from agent_mcp.sessions.ports import ToolScope
+from agent_mcp.sessions.tool_ports import ToolScope
 
 ROOT = Path(__file__).parents[2]
 

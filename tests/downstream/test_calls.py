@@ -15,7 +15,7 @@ from agent_mcp.downstream.desk import CallDesk
 from agent_mcp.downstream.faults import LOST, NOT_SENT, SESSION_GONE
 from agent_mcp.downstream.live import Server
 from agent_mcp.downstream.wire import JsonObject
-from agent_mcp.sessions.ports import ToolScope
+from agent_mcp.sessions.tool_ports import ToolScope
 from tests.downstream.conftest import call, scope
 from tests.downstream.memory import Answer, MemoryTarget, legacy, modern
 

@@ -6,7 +6,7 @@ from typing import Any
 from agent_mcp.agent.messages import Text, ToolCall, ToolResult, UserMessage
 from agent_mcp.agent.tools import Tool
 from agent_mcp.sessions.inquiries import Question, Refusal, SampleRequest
-from agent_mcp.sessions.ports import ToolScope
+from agent_mcp.sessions.tool_ports import ToolScope
 from tests.support.world import FunctionTools
 
 FORM: dict[str, Any] = {

@@ -24,11 +24,12 @@ from agent_mcp.sessions.meter import Budgets
 from agent_mcp.sessions.observing import TurnObserver
 from agent_mcp.sessions.offers import Offer
 from agent_mcp.sessions.pinning import PinBook
-from agent_mcp.sessions.ports import Dispatcher, ServerStatus, SessionStore, ToolScope
+from agent_mcp.sessions.ports import Dispatcher, SessionStore
 from agent_mcp.sessions.profile import Budget, Profile
 from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
 from agent_mcp.sessions.service import SessionService
+from agent_mcp.sessions.tool_ports import ServerStatus, ToolScope
 from agent_mcp.store.open import open_store
 
 Plan = Reply | Exception | Callable[[ModelRequest], Awaitable[Reply]]
