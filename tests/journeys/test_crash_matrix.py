@@ -5,7 +5,7 @@ Most kills hit light processes, which hold all but MCP and the models; some hit 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from tests.support.crash.turn import POLICIES, TOOLS, Case, Policy, live
 from tests.support.crash.verdict import judge
 from tests.support.host import open_client, open_host, open_server
 from tests.support.journey import call, calls, open_scene, says, work_done
+from tests.support.postgres import Cluster, requires_postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -46,11 +47,32 @@ def test_kills_between_a_calls_effect_and_its_result_follow_the_servers_policy(
     check(tmp_path, policy, points(first=1 + POLICIES.index(policy), step=9))
 
 
-def check(folder: Path, policy: Policy, chosen: Iterable[Point]) -> None:
+@requires_postgres
+def test_kills_on_postgresql_leave_the_same_log(tmp_path: Path, cluster: Cluster) -> None:
+    chosen = [Point(*place) for place in ON_POSTGRES]
+    check(tmp_path, "default", chosen, store_url=lambda _: cluster.url(cluster.create()))
+
+
+ON_POSTGRES: tuple[tuple[int, Literal["before", "after"]], ...] = (
+    (7, "after"),
+    (10, "before"),
+    (18, "before"),
+    (75, "after"),
+)
+"""Few, since a dead process shows only by its silence there."""
+
+
+def check(
+    folder: Path,
+    policy: Policy,
+    chosen: Iterable[Point],
+    *,
+    store_url: Callable[[str], str | None] = lambda _: None,
+) -> None:
     """Kill at each point; nothing may be wrong with any."""
     faults = [
         f"{verdict.boundary}: {fault}"
-        for verdict in verdicts(folder, policy, chosen)
+        for verdict in verdicts(folder, policy, chosen, store_url=store_url)
         for fault in verdict.faults
     ]
     assert not faults

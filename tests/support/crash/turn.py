@@ -16,6 +16,7 @@ import anyio
 
 from agent_mcp.agent.messages import Reply
 from agent_mcp.agent.ports import ModelRequest
+from agent_mcp.config.schema import WorkerSettings
 from agent_mcp.errors import SessionNotFoundError
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.sessions.reports import TurnReport
@@ -28,6 +29,8 @@ from tests.support.world import Function, FunctionTools, Plan, World, calls, ope
 
 SESSION = "s1"
 STEPS = 10
+_SHORT_LEASES = WorkerSettings(heartbeat_seconds=0.1, stalled_seconds=0.5)
+"""Where a dead process shows by its silence, as on PostgreSQL."""
 TOOLS = ("look", "put", "book")
 """Read-only, idempotent, neither."""
 
@@ -127,6 +130,7 @@ async def _run(case: Case, point: Point | None, *, delivered: bool = False) -> N
             profile=_profile(case.policy),
             tools=_tools(case),
             store_url=case.store_url,
+            settings=_SHORT_LEASES,
             through=mortal(point, case.folder / "boundary.json"),
         ) as world:
             report = await _to_the_end(world, resend=not delivered)
