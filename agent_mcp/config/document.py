@@ -33,6 +33,8 @@ def read_document(file: Path) -> dict[str, Any]:
         raise ConfigError(str(file), f"this is not JSON: {error}", hint="mend the file") from error
     if _holds_half_characters(data):
         raise ConfigError(str(file), "a \\u escape stands for half a character", hint="write both halves")
+    if _holds_nul(data):
+        raise ConfigError(str(file), "a string holds the character U+0000", hint="take it out")
     if not isinstance(data, dict):
         raise ConfigError(
             str(file), f"must hold an object, not {kind(data)}", hint='begin with {"mcpServers": …'
@@ -85,6 +87,21 @@ def _holds_half_characters(data: object) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _holds_nul(data: object) -> bool:
+    """Whether a string holds U+0000: no path and no argument of a program can, and all that takes them would raise."""
+    match data:
+        case str():
+            return "\0" in data
+        case dict():
+            return any(
+                map(_holds_nul, [*cast("dict[str, object]", data), *cast("dict[str, object]", data).values()])
+            )
+        case list():
+            return any(map(_holds_nul, cast("list[object]", data)))
+        case _:
+            return False
 
 
 def _refuse_constant(name: str) -> NoReturn:

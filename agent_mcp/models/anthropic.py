@@ -41,6 +41,7 @@ from agent_mcp.models.rendering import (
     quote,
     to_json,
 )
+from agent_mcp.models.soundness import finished
 from agent_mcp.models.streaming import describe, read_stream, timeout_of
 from agent_mcp.models.target import WIRES, Target
 
@@ -120,7 +121,7 @@ class AnthropicModel:
         reply = AnthropicReply(self._target, emit)
         response = await self._client.send(self._body(request), self._target)
         await read_stream(response, reply.take, place=self._target.place)
-        return reply.finish()
+        return finished(reply.finish, place=self._target.place)
 
     def _body(self, request: ModelRequest) -> bytes:
         target = self._target

@@ -37,6 +37,7 @@ from agent_mcp.models.rendering import (
     result_text,
     to_json,
 )
+from agent_mcp.models.soundness import finished
 from agent_mcp.models.streaming import read_stream
 from agent_mcp.models.target import WIRES, Target
 
@@ -69,9 +70,9 @@ class OpenAiChatModel:
         reply = ChatReply(self._target, emit)
         response = await self._client.send("/chat/completions", self._body(request), self._target)
         await read_stream(response, reply.take, place=self._target.place)
-        finished = reply.finish()
+        whole = finished(reply.finish, place=self._target.place)
         # Rendering all calls of a long history anew, after a restart, takes twice the time of the rest.
-        return replace(finished, blocks=f"[{_render_reply(finished)}]")
+        return replace(whole, blocks=f"[{_render_reply(whole)}]")
 
     def _body(self, request: ModelRequest) -> bytes:
         target = self._target

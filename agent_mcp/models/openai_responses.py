@@ -36,6 +36,7 @@ from agent_mcp.models.rendering import (
     result_text,
     to_json,
 )
+from agent_mcp.models.soundness import finished
 from agent_mcp.models.streaming import read_stream
 from agent_mcp.models.target import WIRES, Target
 
@@ -69,7 +70,7 @@ class OpenAiResponsesModel:
         reply = ResponsesReply(self._target, emit)
         response = await self._client.send("/responses", self._body(request), self._target)
         await read_stream(response, reply.take, place=self._target.place)
-        return reply.finish()
+        return finished(reply.finish, place=self._target.place)
 
     def _body(self, request: ModelRequest) -> bytes:
         target = self._target

@@ -17,6 +17,8 @@ from agent_mcp.models.sse import EventReader
 TakeEvent = Callable[[bytes, bytes], None]
 """Gets each event's name and data; raises to stop."""
 
+ODD_SHAPES = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+"""What reading data by its documented shape raises where it has another."""
 _DONE = b"[DONE]"
 _DRAIN_SECONDS = 1.0
 
@@ -61,7 +63,7 @@ def _guarded(take: TakeEvent, place: str) -> TakeEvent:
     def hand_over(name: bytes, data: bytes) -> None:
         try:
             take(name, data)
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
+        except ODD_SHAPES as error:
             raise TransientModelError(
                 f"{place} sent an event of an unexpected shape: {data[:80]!r}"
             ) from error

@@ -181,6 +181,19 @@ def parse(model: type[A], given: Mapping[str, Any] | None) -> A:
         raise InvalidArgumentError(_explain(model, details[0])) from None
 
 
+def cleaned(value: Any) -> Any:
+    """JSON data with lone surrogates replaced: JSON's escapes can say them, and no answer could quote them."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        case list():
+            return [cleaned(item) for item in cast("list[Any]", value)]
+        case dict():
+            return {cleaned(key): cleaned(item) for key, item in cast("dict[str, Any]", value).items()}
+        case _:
+            return value
+
+
 def _without_nulls(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _without_nulls(cast("Mapping[str, Any]", value)) if isinstance(value, dict) else value

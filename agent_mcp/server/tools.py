@@ -99,7 +99,7 @@ class PublishedTools:
         Raises:
             KeyError: there is no such tool.
         """
-        handler = self._handlers[name]
+        handler, given = self._handlers[name], args.cleaned(given)
         try:
             return await handler(given, caller)
         except PublicError as error:
