@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+import time
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -17,13 +18,15 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent_mcp.bootstrap import App, ConfiguredAgents, open_app
+from agent_mcp.cli.chat_forms import fill_in
 from agent_mcp.cli.chat_screen import Screen
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.lines import Lines, open_lines
 from agent_mcp.cli.startup import configure, log_problems
 from agent_mcp.config.schema import Config
 from agent_mcp.errors import AgentMcpError, PublicError, SessionNotFoundError
-from agent_mcp.sessions.log import CallState
+from agent_mcp.sessions.events import InputAsked, InputGiven, InputShown
+from agent_mcp.sessions.log import CallState, SessionState
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.service import SessionService
 from agent_mcp.sessions.start import StartRequest
@@ -160,15 +163,38 @@ class _Chat:
         with self.app.feed.listening(session_id, self.screen.hear):
             while True:
                 report = await self.service.send(
-                    session_id, message, wait_seconds=math.inf, watcher=self.screen.watch
+                    session_id, message, wait_seconds=math.inf, watcher=self._watch
                 )
                 state = (await self.service.summary(session_id)).state
                 self.screen.watch(state)
+                if report.inputs:
+                    message = None
+                    await self._answer(session_id, report.inputs[0].asked)
+                    continue
                 if report.stop_reason is not None or not report.approvals:
                     return report
                 message = None
                 if not await self._approve(session_id, report.approvals):
                     return None
+
+    def _watch(self, state: SessionState) -> bool:
+        self.screen.watch(state)
+        return bool(state.active and state.active.inputs)
+
+    async def _answer(self, session_id: str, asked: InputAsked) -> None:
+        """Put a server's question to the person, as long as it waits; in a pipe there is nobody to ask."""
+        self.screen.show_question(asked)
+        given = InputGiven(asked.input_id, "cancel", unasked=True)
+        if self.screen.interactive:
+            await self.service.answer_input(session_id, InputShown(asked.input_id))
+            with anyio.move_on_after(max(0.0, asked.expires_at - time.time())) as waiting:
+                given = await fill_in(asked, self._read)
+            if waiting.cancelled_caught:
+                self.screen.tell_too_late()
+        if given.action == "cancel" and self._reading.cancel_called:
+            # Ctrl-C: the cancel is in the log when this returns, and the question ends with the turn.
+            await self.service.cancel(session_id)
+        await self.service.answer_input(session_id, given)
 
     async def _approve(self, session_id: str, calls: Sequence[CallState]) -> bool:
         """Ask about each waiting call; False if nobody is there to answer."""

@@ -8,6 +8,7 @@ import sys
 from agent_mcp.agent.events import Happening, ReplyRestarted, TextDelta, ToolProgress
 from agent_mcp.agent.messages import Usage
 from agent_mcp.cli.terminal import shown_arguments, without_controls
+from agent_mcp.sessions.events import InputAsked
 from agent_mcp.sessions.log import CallState, SessionState, StepState
 from agent_mcp.sessions.reports import TurnReport
 
@@ -82,6 +83,16 @@ class Screen:
     def show_waiting(self, call: CallState) -> None:
         """A call that needs a person's decision, with its whole arguments."""
         self._note(f"{call.call.name} waits for approval: {shown_arguments(call.call)}")
+
+    def show_question(self, asked: InputAsked) -> None:
+        """What a server asks in the middle of a call; it is not us who ask."""
+        self._note(
+            f'the server "{asked.server}" asks: {asked.message}{f" ({asked.url})" if asked.url else ""}'
+        )
+
+    def tell_too_late(self) -> None:
+        """A question that was not answered in time."""
+        self._note("nobody answered in time: the server was told so")
 
     def tell_how_to_answer(self, session_id: str, call: CallState) -> None:
         """Without a terminal there is nobody to ask here."""

@@ -13,19 +13,29 @@ from typing import Any
 
 import pytest
 
+from agent_mcp.sessions.answering import INPUT_SECONDS
 from tests.cli.conftest import DESK, PROGRAM, TIMEOUT_SECONDS, Machine
+from tests.support.host import ROOT
 
 COUNT = '/call desk__count_words {"text": "a b c"}\n'
 NOTE = '/call desk__add_note {"text": "milk"}\n'
+ORDER = "/call shop__order {}\n"
+SHOP: dict[str, Any] = {
+    "mcpServers": {
+        "shop": {"command": sys.executable, "args": ["-m", "tests.support.servers.sdk"], "cwd": str(ROOT)}
+    }
+}
 CONFIG: dict[str, Any] = {
     "mcpServers": {"desk": DESK},
     "agents": {"clerk": {"servers": ["desk"], "approvals": {"ask": ["desk__add_note"]}}},
 }
 
 
-def pipe(machine: Machine, said: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def pipe(
+    machine: Machine, said: str, *arguments: str, content: dict[str, Any] = CONFIG
+) -> subprocess.CompletedProcess[str]:
     """The chat with a pipe on stdin."""
-    config = machine.write_config(CONFIG)
+    config = machine.write_config(content)
     return subprocess.run(
         [*PROGRAM, "chat", "--config", str(config), *arguments],
         env=machine.environ,
@@ -70,6 +80,14 @@ def test_without_a_terminal_nobody_is_asked_and_the_turn_rests(machine: Machine)
     assert machine.run("approvals", "allow", waiting[0]).returncode == 0
     session = waiting[1].split()[1]
     assert "kept as note 1" in pipe(machine, "", "--session", session).stdout
+
+
+def test_in_a_pipe_a_servers_question_is_dismissed_at_once(machine: Machine) -> None:
+    began = time.monotonic()
+    done = pipe(machine, ORDER, content=SHOP)
+    assert time.monotonic() - began < INPUT_SECONDS / 2
+    assert (done.returncode, "declined" in done.stdout) == (0, True)
+    assert 'the server "shop" asks: how many?' in done.stderr
 
 
 class Terminal:
@@ -178,3 +196,23 @@ def test_ctrl_c_at_the_question_cancels_the_turn(machine: Machine) -> None:
         screen.type("/exit\n")
         assert screen.process.wait(timeout=10) == 0
     assert machine.run("approvals").stdout == "no call waits for approval\n"
+
+
+@on_a_terminal
+def test_a_person_answers_what_a_server_asks_or_cancels_the_turn_there(machine: Machine) -> None:
+    with terminal(machine, machine.write_config(SHOP)) as screen:
+        screen.see("> ")
+        screen.type(ORDER)
+        assert 'the server "shop" asks: how many?' in screen.see("[y/n] ")
+        screen.type("y\n")
+        screen.see("n (N): ")
+        screen.type("4\n")
+        assert "accepted 4" in screen.see("tokens in")
+        screen.see("> ")
+        screen.type(ORDER)
+        screen.see("[y/n] ")
+        screen.type("\x03")
+        screen.see("cancelled")
+        screen.see("> ")
+        screen.type("/exit\n")
+        assert screen.process.wait(timeout=10) == 0
