@@ -164,7 +164,8 @@ class ApprovedTools(Gate):
             rule = BROKEN_OFF if state.started else ruling.rule
             asked = ApprovalAsked(call.id, self._clock.now() + APPROVAL_SECONDS, rule)
             await self._journal.append(asked)
-        with anyio.move_on_after(max(0.0, asked.expires_at - self._clock.now())):
+        # A clock that was set back makes it no longer than it was meant.
+        with anyio.move_on_after(min(APPROVAL_SECONDS, max(0.0, asked.expires_at - self._clock.now()))):
             while state.decision is None:
                 if not state.started and self._rulings.now_granted(call, tool):
                     await self._journal.append(ApprovalGiven(call.id, "allow", how="granted"))

@@ -1,5 +1,6 @@
 """Answers from outside: what waits over all sessions and principals, and which answers are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -10,7 +11,7 @@ from agent_mcp.sessions.approvals import answer, waiting_calls
 from agent_mcp.sessions.events import ApprovalGiven
 from agent_mcp.sessions.gates import APPROVAL_SECONDS
 from agent_mcp.sessions.logs import SessionLogs
-from agent_mcp.sessions.profile import ApprovalRules, Profile
+from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile
 from agent_mcp.sessions.start import StartRequest
 from tests.support.world import FunctionTools, World, calls, open_world, says
 
@@ -46,6 +47,23 @@ async def test_calls_of_all_principals_wait_in_one_list_and_an_answer_lets_the_t
             left = await waiting_calls(world.store, logs)
     assert (report.status, report.text) == ("idle", "done")
     assert [each.session_id for each in left] == ["mine"]
+
+
+async def test_an_approval_and_its_turn_survive_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    tools = FunctionTools({"book": _book})
+    profile = replace(PROFILE, budget=Budget(seconds=60))
+    with anyio.fail_after(20):
+        async with open_world(tmp_path, *PLAN, profile=profile, tools=tools) as world:
+            await _start(world, "mine")
+            world.clock.ahead_seconds = -3600
+            logs = SessionLogs(world.store)
+            (waiting,) = await waiting_calls(world.store, logs)
+            given = ApprovalGiven(waiting.call.call.id, "allow")
+            await answer(world.store, logs, given, now=world.clock.now())
+            report = await world.service.send("mine", None, wait_seconds=10)
+            times = [event.at for event in await world.store.read("mine")]
+    assert (report.text, report.stop_reason) == ("done", "end_turn")
+    assert times == sorted(times)
 
 
 async def test_an_expired_call_is_not_answered(tmp_path: Path) -> None:
