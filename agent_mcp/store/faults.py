@@ -1,5 +1,6 @@
 """Turns what SQLite complains about into a `StoreError` that names the file and a way out."""
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -14,7 +15,8 @@ _HINTS = {
     "SQLITE_PERM": "check the permissions of the file and its directory",
     "SQLITE_BUSY": "another process has held the store too long: see which one has the file open",
     "SQLITE_LOCKED": "another process has held the store too long: see which one has the file open",
-    "SQLITE_IOERR": "the disk reports an error; a store on a network share is not supported",
+    # That a disk is full when a process starts shows as this, since its shared memory is a file too.
+    "SQLITE_IOERR": "the disk is full or reports an error; a store on a network share is not supported",
 }
 
 
@@ -36,6 +38,8 @@ def closed_error(path: Path) -> StoreError:
 
 
 def _hint(error: sqlite3.Error | OSError) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _HINTS["SQLITE_FULL"]
     if isinstance(error, OSError):
         return "check the permissions of the file and its directory, or set another path as `store`"
     name: str = getattr(

@@ -1,5 +1,6 @@
 """A disk that is full: what can't be stored is said, nothing is damaged, and all goes on once there is room."""
 
+import errno
 import resource
 import signal
 import sqlite3
@@ -13,6 +14,7 @@ from agent_mcp.errors import StoreError
 from agent_mcp.sessions.events import NoteAdded
 from agent_mcp.sessions.start import StartRequest
 from agent_mcp.store import connect
+from agent_mcp.store.faults import store_error
 from agent_mcp.store.open import open_store
 from agent_mcp.store.soundness import check_whole
 from tests.contracts.store_contract import session
@@ -92,6 +94,11 @@ async def test_a_write_that_does_not_fit_takes_no_other_along(path: Path, disk: 
     assert texts == ["small 1", "small 2"]
     assert len(failed) == 1
     check_whole(path)
+
+
+def test_a_full_disk_is_said_where_it_is_not_the_database_that_meets_it(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert store_error(tmp_path / "s.db", full).hint == "the disk is full: free some space"
 
 
 def test_a_file_that_may_not_grow_is_said_by_a_process_that_goes_on(path: Path) -> None:
