@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from agent_mcp import version
 from agent_mcp.cli.agent_checks import check_agents
@@ -30,7 +31,7 @@ from agent_mcp.downstream.guarded import access_of
 from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
 from agent_mcp.errors import ConfigError, PublicError
 from agent_mcp.models.target import shown_url
-from agent_mcp.store.open import default_store_url, open_store
+from agent_mcp.store.open import check_store, default_store_url, open_store, shown_url
 
 _BYTES_PER_TOKEN = 4
 """A rule of thumb for JSON in English; providers count differently."""
@@ -183,6 +184,8 @@ async def _check_store(config: Config, environ: Mapping[str, str]) -> Finding:
     try:
         async with open_store(url) as store:
             unfinished = await store.count_unfinished()
+        await anyio.to_thread.run_sync(check_store, url)
     except (PublicError, ConfigError) as error:
-        return Finding("FAIL", "store", str(error), fix)
-    return Finding("OK", "store", f"{url}: can be written; {unfinished} turns are queued or running")
+        return Finding("FAIL", "store", str(error), error.hint or fix)
+    told = f"{shown_url(url)}: can be written; {unfinished} turns are queued or running"
+    return Finding("OK", "store", told)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 
 from agent_mcp.config.schema import WorkerSettings
 from agent_mcp.errors import ConfigError
 from agent_mcp.sessions.ports import Clock, SessionStore
+from agent_mcp.store.soundness import check_whole
 from agent_mcp.store.sqlite import open_sqlite
 
 _SHAPE = (
@@ -35,9 +37,28 @@ def open_store(
     return open_sqlite(_sqlite_path(url), clock=clock)
 
 
+def check_store(url: str) -> None:
+    """Read all of the store at `url`, where it is a file; seconds for a gigabyte. A database server checks itself.
+
+    Raises:
+        ConfigError: the address is none.
+        StoreError: the file is damaged, or cannot be read.
+    """
+    if not is_postgres(url):
+        check_whole(_sqlite_path(url))
+
+
 def is_postgres(url: str) -> bool:
     """Whether the store is a PostgreSQL database, which processes of several machines may share."""
     return url.partition("://")[0].lower() in _POSTGRES
+
+
+def shown_url(url: str) -> str:
+    """The address as anybody may read it: without user, password and options."""
+    if not is_postgres(url):
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def default_store_url(environ: Mapping[str, str]) -> str:

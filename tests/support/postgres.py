@@ -122,8 +122,10 @@ def open_cluster() -> Generator[Cluster]:
         lines = [f"{name} = '{value}'" for name, value in _SETTINGS.items()]
         with (data / "postgresql.conf").open("a") as settings:
             settings.write("\n".join([*lines, f"port = {port}", f"unix_socket_directories = '{folder}'", ""]))
-        with (data / "pg_hba.conf").open("a") as rules:
-            rules.write("host all all 10.213.0.0/16 trust\n")  # for `tests.support.network`
+        rules = (data / "pg_hba.conf").read_text()
+        first, last = "host all locked all scram-sha-256", "host all all 10.213.0.0/16 trust"
+        # Whoever is `locked` needs a password; the network is that of `tests.support.network`.
+        (data / "pg_hba.conf").write_text(f"{first}\n{rules}\n{last}\n")
         cluster = Cluster(folder, port)
         cluster.control("start")
         try:

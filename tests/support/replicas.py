@@ -34,15 +34,17 @@ SETTINGS = WorkerSettings(concurrency=20, connections=4, heartbeat_seconds=0.3, 
 PATIENCE_SECONDS = 20.0
 
 
-def replica(url: str, folder: Path, name: str, works: bool, namespace: str | None) -> None:
+def replica(
+    url: str, folder: Path, name: str, works: bool, namespace: str | None, settings: WorkerSettings
+) -> None:
     """The life of a replica's process, until a signal ends it."""
     if namespace is not None:
         enter(namespace)
-    raise SystemExit(run_to_end(partial(_live, url, folder, name, works)))
+    raise SystemExit(run_to_end(partial(_live, url, folder, name, works, settings)))
 
 
-async def _live(url: str, folder: Path, name: str, works: bool) -> int:
-    async with open_replica(url, folder, name, works=works):
+async def _live(url: str, folder: Path, name: str, works: bool, settings: WorkerSettings) -> int:
+    async with open_replica(url, folder, name, works=works, settings=settings):
         (folder / f"{name}.ready").touch()
         await anyio.sleep_forever()
     return 0
@@ -50,30 +52,35 @@ async def _live(url: str, folder: Path, name: str, works: bool) -> int:
 
 @asynccontextmanager
 async def open_replica(
-    url: str, folder: Path, name: str = "here", *, works: bool = False
+    url: str, folder: Path, name: str = "here", *, works: bool = False, settings: WorkerSettings = SETTINGS
 ) -> AsyncGenerator[World]:
     """A replica in this process."""
-    dispatching = partial(_dispatching, url, works)
+    dispatching = partial(_dispatching, url, works, settings)
     async with open_world(
         folder,
         *_plan(folder),
         tools=_tools(folder, name),
         store_url=url,
         dispatching=dispatching,
-        settings=SETTINGS,
+        settings=settings,
     ) as world:
         yield world
 
 
-def _dispatching(url: str, works: bool, store: Any, run: Any) -> Any:
-    return open_queue_dispatcher(url, store, run, settings=SETTINGS, works=works)
+def _dispatching(url: str, works: bool, settings: WorkerSettings, store: Any, run: Any) -> Any:
+    return open_queue_dispatcher(url, store, run, settings=settings, works=works)
 
 
 def worker(
-    url: str, folder: Path, name: str, *, namespace: str | None = None
+    url: str,
+    folder: Path,
+    name: str,
+    *,
+    namespace: str | None = None,
+    settings: WorkerSettings = SETTINGS,
 ) -> AbstractContextManager[BaseProcess]:
     """A replica that runs turns, in a process of its own; killed at the end if it still lives."""
-    return running(replica, url, folder, name, True, namespace)
+    return running(replica, url, folder, name, True, namespace, settings)
 
 
 def host(url: str, folder: Path, session_id: str) -> AbstractContextManager[BaseProcess]:
