@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from tests.support.host import ROOT, Home, Json
+from tests.support.http import open_http
 from tests.support.journey import call, calls, model_environ, says, script, work_done, worker
 from tests.support.model_script import Answer, Call
 from tests.support.model_server import ModelServer, open_model_server
@@ -76,28 +77,40 @@ def told_back(model: ModelServer) -> str:
     return model.requests[-1].body.decode()
 
 
+async def ask_claude_code(folder: Path, server: Json, model: ModelServer) -> str:
+    """What Claude Code says, headless, with this entry for the server."""
+    config = folder / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": {"agent": server}}))
+    claude = node_package("@anthropic-ai/claude-code-linux-x64/claude")
+    said = await run(
+        [
+            *(claude, "-p", "please delegate", "--mcp-config", str(config), "--strict-mcp-config"),
+            *("--allowedTools", "mcp__agent__start_session", "--output-format", "json"),
+            *("--model", "claude-sonnet-4-5"),
+        ],
+        folder,
+        ANTHROPIC_BASE_URL=model.anthropic_url,
+        ANTHROPIC_API_KEY="sk-fake",
+        DISABLE_TELEMETRY="1",
+        DISABLE_AUTOUPDATER="1",
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
+        MCP_CONNECTION_NONBLOCKING="0",  # or its first request may go out before our tools are there
+    )
+    return json.loads(said)["result"]
+
+
 @requires_node
-async def test_claude_code_drives_a_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+async def test_claude_code_drives_a_turn(tmp_path: Path, transport: str) -> None:
     delegates = Answer(calls=(Call(name="mcp__agent__start_session", arguments=WANTED),))
     async with open_stage(tmp_path) as home, open_host_model(delegates) as model:
-        config = tmp_path / "mcp.json"
-        config.write_text(json.dumps({"mcpServers": {"agent": entry(home)}}))
-        claude = node_package("@anthropic-ai/claude-code-linux-x64/claude")
-        said = await run(
-            [
-                *(claude, "-p", "please delegate", "--mcp-config", str(config), "--strict-mcp-config"),
-                *("--allowedTools", "mcp__agent__start_session", "--output-format", "json"),
-                *("--model", "claude-sonnet-4-5"),
-            ],
-            tmp_path,
-            ANTHROPIC_BASE_URL=model.anthropic_url,
-            ANTHROPIC_API_KEY="sk-fake",
-            DISABLE_TELEMETRY="1",
-            DISABLE_AUTOUPDATER="1",
-            CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-            MCP_CONNECTION_NONBLOCKING="0",  # or its first request may go out before our tools are there
-        )
-    assert json.loads(said)["result"] == "The agent said it."
+        if transport == "stdio":
+            said = await ask_claude_code(tmp_path, entry(home), model)
+        else:
+            async with open_http(home) as served:
+                server: Json = {"type": "http", "url": served.address}
+                said = await ask_claude_code(tmp_path, server, model)
+    assert said == "The agent said it."
     assert sorted(work_done(home)) == ["look a", "look b"]
     assert "THE ANSWER IS 42." in told_back(model)
     assert home.kinds()[-2:] == ["turn_ended", "delivered"]
