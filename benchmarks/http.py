@@ -58,7 +58,19 @@ async def _all_at_once(address: str, name: str, bench: Bench) -> tuple[int, list
 async def _turn(address: str, session: str, bench: Bench) -> float:
     """The seconds from the request to its answer, connecting included."""
     message = f"plan:{session}:{_WORK.steps}:{_WORK.calls}:echo__{_WORK.tool};"
-    arguments = {"session_id": session, "message": message, "wait_seconds": 600}
+    request = start_request(session, message, 600)
+    async with httpx2.AsyncClient(timeout=600) as client:
+        started = time.perf_counter()
+        response = await client.post(address, **request)
+        seconds = time.perf_counter() - started
+    if response.status_code != 200 or '"stop_reason":"end_turn"' not in response.text.replace(" ", ""):
+        raise RuntimeError(f"no answer but: {response.status_code} {response.text[:500]}")
+    return seconds
+
+
+def start_request(session: str, message: str, wait_seconds: float) -> dict[str, Any]:
+    """The keywords of a post that starts a session."""
+    arguments = {"session_id": session, "message": message, "wait_seconds": wait_seconds}
     params: dict[str, Any] = {"name": "start_session", "arguments": arguments, "_meta": _META}
     headers = {
         "Accept": "application/json, text/event-stream",
@@ -66,14 +78,10 @@ async def _turn(address: str, session: str, bench: Bench) -> float:
         "Mcp-Method": "tools/call",
         "Mcp-Name": "start_session",
     }
-    request: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    async with httpx2.AsyncClient(timeout=600) as client:
-        started = time.perf_counter()
-        response = await client.post(address, json=request, headers=headers)
-        seconds = time.perf_counter() - started
-    if response.status_code != 200 or '"stop_reason":"end_turn"' not in response.text.replace(" ", ""):
-        raise RuntimeError(f"no answer but: {response.status_code} {response.text[:500]}")
-    return seconds
+    return {
+        "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+        "headers": headers,
+    }
 
 
 @asynccontextmanager

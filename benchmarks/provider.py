@@ -1,4 +1,6 @@
-"""A model that answers at once, on three wires, as a process of its own: `python -m benchmarks.provider`.
+"""A model that answers at once, on three wires, as a process of its own: `python -m benchmarks.provider [SECONDS]`.
+
+With SECONDS it thinks so long before each answer.
 
 It does not read the requests: the last user message holds a plan, `plan:LABEL:STEPS:CALLS:TOOL;`, and the results
 after it, counted as bytes, tell which step comes next. Answers are rendered once and then only get new ids. GET /gaps
@@ -10,6 +12,7 @@ import asyncio
 import functools
 import itertools
 import json
+import sys
 import time
 from collections import defaultdict
 
@@ -74,8 +77,9 @@ def _response(kind: bytes, body: bytes) -> bytes:
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive, as far as the SDKs need it."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, think_seconds: float) -> None:
         self._provider = provider
+        self._think_seconds = think_seconds
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -93,16 +97,22 @@ class _Connection(asyncio.Protocol):
         if len(self._received) >= whole:
             body = bytes(self._received[end + 4 : whole])
             del self._received[:whole]
-            self._transport.write(self._provider.answer(start.split(" ")[1], body))
+            answer = self._provider.answer(start.split(" ")[1], body)
+            if self._think_seconds:
+                asyncio.get_running_loop().call_later(self._think_seconds, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
 
 
-async def _serve() -> None:
+async def _serve(think_seconds: float) -> None:
     provider = Provider()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(provider), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: _Connection(provider, think_seconds), "127.0.0.1", 0, backlog=2048
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))
