@@ -1,7 +1,7 @@
 """Every point of the crash matrix, and the matrix as a table: boundary by outcome."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class Line:
     repeated: int = 0
     different: int = 0
 
+    @property
+    def in_words(self) -> str:
+        """What became of the calls in flight, and how often."""
+        return "; ".join(f"{what} ({times})" for what, times in sorted(self.outcomes.items())) or "none"
+
     def add(self, verdict: Verdict) -> None:
         """One more kill."""
         self.kills += 1
@@ -62,36 +67,34 @@ class Line:
 
 
 class Table:
-    """The matrix."""
+    """The matrix: a row for each boundary, a column for each policy with what became of calls in flight; faults."""
 
     def __init__(self) -> None:
-        self._lines: defaultdict[tuple[str, str], Line] = defaultdict(Line)
+        self.lines: defaultdict[str, defaultdict[str, Line]] = defaultdict(lambda: defaultdict(Line))
+        """By boundary, then by store and policy."""
 
     def add(self, store: str, policy: Policy, verdict: Verdict) -> None:
         """One more kill."""
-        self._lines[(f"{store}, {policy}", verdict.boundary)].add(verdict)
+        self.lines[verdict.boundary][f"{store}, {policy}"].add(verdict)
 
     def render(self) -> str:
         """As Markdown."""
-        head = "| store, policy | killed | times | calls in flight | lost | duplicate | silently repeated | else |"
-        rule = "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |"
-        return "\n".join(
-            [head, rule, *(_row(*key, line) for key, line in self._lines.items()), self._total()]
-        )
-
-    def _total(self) -> str:
-        total = Line()
-        for line in self._lines.values():
-            total.kills += line.kills
-            total.lost += line.lost
-            total.duplicated += line.duplicated
-            total.repeated += line.repeated
-            total.different += line.different
-        return _row("all", "", total)
+        columns = list(dict.fromkeys(column for row in self.lines.values() for column in row))
+        head = ["killed", "times", *columns, "lost", "duplicate", "silently repeated", "else"]
+        rule = ["---", "---:", *("---" for _ in columns), "---:", "---:", "---:", "---:"]
+        rows = [
+            [boundary, *_cells(list(row.values()), [row[column].in_words for column in columns])]
+            for boundary, row in self.lines.items()
+        ]
+        every = [line for row in self.lines.values() for line in row.values()]
+        total = ["all", *_cells(every, ["" for _ in columns])]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows, total))
 
 
-def _row(policy: str, boundary: str, line: Line) -> str:
-    outcomes = "; ".join(f"{what} ({times})" for what, times in sorted(line.outcomes.items())) or "none"
-    figures = (line.lost, line.duplicated, line.repeated, line.different)
-    cells = (policy, boundary, line.kills, outcomes if boundary else "", *figures)
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+def _cells(lines: Sequence[Line], outcomes: Sequence[str]) -> list[str]:
+    """A row but for its name."""
+    faults = [
+        sum(figures)
+        for figures in zip(*((e.lost, e.duplicated, e.repeated, e.different) for e in lines), strict=True)
+    ]
+    return [str(sum(line.kills for line in lines)), *outcomes, *(str(number) for number in faults)]
