@@ -31,7 +31,8 @@ from agent_mcp.downstream.guarded import access_of
 from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
 from agent_mcp.errors import ConfigError, PublicError
 from agent_mcp.models.target import shown_url
-from agent_mcp.store.open import check_store, default_store_url, open_store, shown_url
+from agent_mcp.store.open import check_store, default_store_url, open_store
+from agent_mcp.store.open import shown_url as shown_store
 
 _BYTES_PER_TOKEN = 4
 """A rule of thumb for JSON in English; providers count differently."""
@@ -187,5 +188,5 @@ async def _check_store(config: Config, environ: Mapping[str, str]) -> Finding:
         await anyio.to_thread.run_sync(check_store, url)
     except (PublicError, ConfigError) as error:
         return Finding("FAIL", "store", str(error), error.hint or fix)
-    told = f"{shown_url(url)}: can be written; {unfinished} turns are queued or running"
+    told = f"{shown_store(url)}: can be written; {unfinished} turns are queued or running"
     return Finding("OK", "store", told)

@@ -12,6 +12,7 @@ import pytest
 from agent_mcp.sessions.pinning import entry_of
 from agent_mcp.store.open import open_store
 from tests.cli.conftest import DESK, Machine
+from tests.store.conftest import make_database
 
 DOWN = "http://127.0.0.1:9"
 """Nothing listens there."""
@@ -203,7 +204,18 @@ def test_a_store_that_cannot_be_written_is_a_failure(machine: Machine) -> None:
     status, found = findings(machine, AGENT_MCP_STORE=f"sqlite:///{machine.home}/file/s.db")
     assert status == 1
     assert found["store"][0]["level"] == "FAIL"
-    assert "AGENT_MCP_STORE" in found["store"][0]["fix"]
+    assert "set another path as `store`" in found["store"][0]["fix"]
+
+
+def test_damage_in_the_store_is_a_failure(machine: Machine) -> None:
+    path = machine.home / "s.db"
+    make_database(path)
+    content = bytearray(path.read_bytes())
+    content[-4096:] = b"\xff" * 4096
+    path.write_bytes(content)
+    status, found = findings(machine, AGENT_MCP_STORE=f"sqlite:///{path}")
+    assert (status, found["store"][0]["level"]) == (1, "FAIL")
+    assert "damaged" in found["store"][0]["fix"]
 
 
 def test_a_wrong_config_is_a_finding_too_and_ends_with_2(machine: Machine) -> None:
