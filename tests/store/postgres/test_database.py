@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 
 import anyio
+import psycopg
 import pytest
 
 from agent_mcp.agent.spending import Spent
@@ -112,13 +113,31 @@ async def test_a_database_that_stays_away_is_an_error_in_the_end(
 
 
 @requires_postgres
-async def test_a_cancelled_caller_does_not_undo_its_write(store: SessionStore) -> None:
+async def test_a_cancelled_caller_does_not_undo_its_write(store: SessionStore, database_url: str) -> None:
     await store.create(session("s1"))
     with anyio.fail_after(15):
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await store.append("s1", 0, [NoteAdded("written")])
+        async with (
+            await psycopg.AsyncConnection.connect(database_url) as other,
+            anyio.create_task_group() as group,
+        ):
+            await other.execute("SELECT 1 FROM agent_mcp.sessions FOR UPDATE")
+            group.start_soon(store.append, "s1", 0, [NoteAdded("written")])
+            await until_one_waits(database_url)
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.2)  # in which a driver that heeds the cancel would have taken it back
+                await other.rollback()
         assert data_of(await store.read("s1")) == [NoteAdded("written")]
+
+
+async def until_one_waits(url: str) -> None:
+    """Return when a connection waits for a lock."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher:
+        while True:
+            cursor = await watcher.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            if await cursor.fetchone():
+                return
+            await anyio.sleep(0.01)
 
 
 @requires_postgres
