@@ -166,6 +166,6 @@ async def test_arguments_reach_a_server_as_they_are_and_no_shell_reads_them(tmp_
     launch = Launch([sys.executable, "-c", script, *args], dict(os.environ))
     with anyio.fail_after(10):
         async with open_stdio(launch) as wire:
-            await wire.listen(seen.append)
+            await wire.listen(lambda message, stream=None, /: seen.append(message))
     assert seen == [{"argv": args}]
     assert not mark.exists()

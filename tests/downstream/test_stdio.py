@@ -9,6 +9,7 @@ import anyio
 import psutil
 import pytest
 
+from agent_mcp.config.blot import Blot
 from agent_mcp.downstream.faults import ConnectionLostError
 from agent_mcp.downstream.stdio import Launch, StdioWire, open_stdio
 from agent_mcp.downstream.wire import JsonObject
@@ -27,7 +28,7 @@ def _python(code: str) -> Launch:
 
 async def _read_all(wire: StdioWire) -> list[JsonObject]:
     messages: list[JsonObject] = []
-    await wire.listen(messages.append)
+    await wire.listen(lambda message, stream=None, /: messages.append(message))
     return messages
 
 
@@ -117,3 +118,13 @@ async def test_what_cannot_be_started_raises_what_the_system_says() -> None:
     with pytest.raises(FileNotFoundError):
         async with open_stdio(Launch(["/nowhere/nothing"], {})):
             pass
+
+
+async def test_a_secret_that_a_line_is_cut_through_is_hidden_first() -> None:
+    code = "import sys; print('y' * 490 + 'tell-nobody-0123456789', file=sys.stderr)"
+    launch = Launch([sys.executable, "-c", code], dict(os.environ), hide=Blot(["tell-nobody-0123456789"]))
+    with anyio.fail_after(10):
+        async with open_stdio(launch) as wire:
+            await _read_all(wire)
+            words = await wire.last_words()
+    assert words.endswith("y***")
