@@ -82,7 +82,8 @@ class Screen:
 
     def show_waiting(self, call: CallState) -> None:
         """A call that needs a person's decision, with its whole arguments."""
-        self._note(f"{call.call.name} waits for approval: {shown_arguments(call.call)}")
+        why = f" (asked because of {call.rule})" if call.rule else ""
+        self._note(f"{call.call.name} waits for approval: {shown_arguments(call.call)}{why}")
 
     def show_question(self, asked: InputAsked) -> None:
         """What a server asks in the middle of a call; it is not us who ask."""

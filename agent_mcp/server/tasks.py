@@ -185,6 +185,8 @@ class Tasks:
         service = self._service_for(ctx)
         for input_id in view.inputs:
             await service.answer_input(view.id.session_id, InputShown(input_id))
+        if view.can_ask and view.questions:
+            await service.shown(view.id.session_id, [call.call.id for call in view.questions.values()])
         await service.delivered(view.report)
 
     def growth(self, ctx: Context, view: TaskView) -> AbstractAsyncContextManager[AsyncIterator[object]]:
