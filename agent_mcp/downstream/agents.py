@@ -70,14 +70,14 @@ class _Outcome:
         self.done = anyio.Event()
         self._scope = anyio.CancelScope(shield=True)
         self._answer: JsonObject = {}
-        self._error: DownstreamError | TimeoutError | None = None
+        self._error: Exception | None = None
 
     async def run(self, ask: Ask, more: Mapping[str, Any]) -> None:
         """Ask; shielded, so that only `leave` ends it early."""
         with self._scope:
             try:
                 self._answer = await ask(more)
-            except (DownstreamError, TimeoutError) as error:
+            except Exception as error:  # Raised again where the answer is awaited, and not as a group.
                 self._error = error
             self.done.set()
 

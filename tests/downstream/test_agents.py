@@ -13,6 +13,7 @@ from agent_mcp.downstream.agents import ask_agent, runs_agent
 from agent_mcp.downstream.faults import ConnectionLostError, RpcError
 from agent_mcp.downstream.live import Live
 from agent_mcp.downstream.wire import JsonObject
+from agent_mcp.errors import FencedError
 from agent_mcp.sessions.chain import ALLOWANCE_KEY, ANCESTRY_KEY, CALL_KEY, session_of_call
 from agent_mcp.sessions.profile import Caps
 
@@ -154,7 +155,7 @@ async def test_the_call_says_what_may_be_spent_and_brings_back_answers_and_error
         below.live, START, tool_name="start_session", meta=META, link=Link(), ask=below.ask
     )
     assert (answer, below.asked_with) == ({"content": []}, {ALLOWANCE_KEY: {"tokens": 7}})
-    for error in (RpcError(1, "no"), ConnectionLostError(), TimeoutError()):
+    for error in (RpcError(1, "no"), ConnectionLostError(), TimeoutError(), FencedError()):
 
         async def fails(more: Any, error: Exception = error) -> JsonObject:
             raise error

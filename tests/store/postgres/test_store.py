@@ -7,6 +7,7 @@ import pytest
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.store.open import open_store as open_by_url
 from tests.contracts.pins_contract import PinsContract
+from tests.contracts.spending_contract import SpendingContract
 from tests.contracts.store_contract import OpenStore, StoreContract
 from tests.contracts.upkeep_contract import UpkeepContract
 from tests.support.postgres import requires_postgres
@@ -28,5 +29,5 @@ async def store(open_store: OpenStore) -> AsyncGenerator[SessionStore]:
 
 
 @requires_postgres
-class TestPostgresStore(StoreContract, UpkeepContract, PinsContract):
+class TestPostgresStore(StoreContract, SpendingContract, UpkeepContract, PinsContract):
     """See the contracts."""
