@@ -93,9 +93,7 @@ def build_server(
             text = f"Unknown tool {params.name!r}. Known: {', '.join(sorted(catalogue))}."
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         meta: Mapping[str, Any] = ctx.meta or {}
-        own = tools.for_principal(
-            principal_of(ctx), ancestry=ancestry_of(meta), allowance=allowance_of(meta)
-        )
+        own = tools.for_principal(principal_of(ctx), ancestry=ancestry_of(meta), allowance=allowance_of(meta))
         return await own.call(params.name, params.arguments or {}, _caller(ctx, params, settings, notify))
 
     def schema(name: str) -> dict[str, Any] | None:

@@ -76,6 +76,8 @@ def _are_as_accepted(pins: Sequence[Pin], digests: Mapping[str, str]) -> bool:
 
 
 def _notice(server: str, changed: Sequence[str]) -> str:
-    shown = ", ".join(changed[:_NAMED]) + (f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else "")
+    shown = ", ".join(changed[:_NAMED]) + (
+        f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+    )
     way = f"look at them, then `agent-mcp approvals pins accept {server}`"
     return f"server {server}: not defined as at its first use: {shown}; {way}"
