@@ -19,7 +19,8 @@ import anyio
 from anyio.abc import Process
 
 from agent_mcp.config.blot import Hide
-from agent_mcp.downstream.faults import ConnectionLostError
+from agent_mcp.downstream.faults import ConnectionLostError, UnavailableError
+from agent_mcp.downstream.lines import LineCutter
 from agent_mcp.downstream.wire import Deliver, JsonObject
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ _SLOW_POLL_SECONDS = 0.25
 _STDERR_LINES = 50
 _SHOWN_LINES = 5
 _LINE_CHARACTERS = 500
+_MESSAGE_BYTES = 64 * 1024 * 1024
+"""A server that writes more in one message would fill our memory; over HTTP an event has the same bound."""
 _LINE_BYTES = 64 * 1024
 """What is looked at of a line; a secret that begins within what is shown ends within this."""
 
@@ -116,7 +119,9 @@ class StdioWire:
         return f"stderr: {' | '.join(lines)}" if lines else ""
 
     async def _read_messages(self, deliver: Deliver) -> None:
-        async for line in _lines(self._process.stdout):
+        async for line in _lines(self._process.stdout, _MESSAGE_BYTES):
+            if len(line) > _MESSAGE_BYTES:
+                raise UnavailableError(f"it sent a message of more than {_MESSAGE_BYTES} bytes")
             for message in _messages_in(line):
                 deliver(message)
             if not line.lstrip().startswith((b"{", b"[")):
@@ -124,7 +129,7 @@ class StdioWire:
 
     async def keep_stderr(self) -> None:
         """Read stderr to its end, keeping the last lines, so that the child never blocks on it."""
-        async for line in _lines(self._process.stderr):
+        async for line in _lines(self._process.stderr, _LINE_BYTES):
             if text := self._shown(line):
                 self._stderr.append(text)
                 _log.debug("stderr of process %d: %s", self.pid, text)
@@ -238,19 +243,16 @@ async def _until_group_is_empty(group: int) -> None:
         await anyio.sleep(_POLL_SECONDS)
 
 
-async def _lines(stream: anyio.abc.ByteReceiveStream | None) -> AsyncGenerator[bytes]:
-    """Lines without their ends, of any length, looking at each byte once; also a last one that was not ended."""
+async def _lines(stream: anyio.abc.ByteReceiveStream | None, most_bytes: int) -> AsyncGenerator[bytes]:
+    """Lines without their ends; see `LineCutter` for those that are longer than `most_bytes`."""
     assert stream is not None
-    rest = bytearray()
+    cutter = LineCutter(most_bytes)
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
         async for chunk in stream:
-            first, *more = chunk.split(b"\n")
-            rest += first
-            for line in more:
-                yield bytes(rest)
-                rest = bytearray(line)
-    if rest:
-        yield bytes(rest)
+            for line in cutter.feed(chunk):
+                yield line
+    for line in cutter.end():
+        yield line
 
 
 def _messages_in(line: bytes) -> Iterator[JsonObject]:

@@ -10,10 +10,12 @@ import psutil
 import pytest
 
 from agent_mcp.config.blot import Blot
+from agent_mcp.config.schema import ServerEntry
+from agent_mcp.downstream import stdio
 from agent_mcp.downstream.faults import ConnectionLostError
 from agent_mcp.downstream.stdio import Launch, StdioWire, open_stdio
 from agent_mcp.downstream.wire import JsonObject
-from tests.downstream.conftest import ROOT, wait_dead
+from tests.downstream.conftest import ROOT, hub_of, scope, wait_dead
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +90,7 @@ async def test_a_server_that_ignores_everything_is_gone_in_a_second_and_a_half(t
             # It answers, so its signal handler is in place.
             await wire.send({"jsonrpc": "2.0", "id": 1, "method": "initialize"})
             with anyio.move_on_after(1):
-                await wire.listen(lambda _: None)
+                await wire.listen(lambda _, stream=None, /: None)
             started = anyio.current_time()
     assert anyio.current_time() - started < 1.5
     assert await wait_dead(int(pid_file.read_text()))
@@ -128,3 +130,14 @@ async def test_a_secret_that_a_line_is_cut_through_is_hidden_first() -> None:
             await _read_all(wire)
             words = await wire.last_words()
     assert words.endswith("y***")
+
+
+async def test_a_message_without_end_ends_the_connection_and_fills_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stdio, "_MESSAGE_BYTES", 100_000)
+    code = "import sys\nwhile True: sys.stdout.write('x' * 4096)"
+    with anyio.fail_after(10):
+        async with hub_of(s=ServerEntry(command=sys.executable, args=("-c", code))) as hub:
+            (warning,) = (await hub.open_toolbox(scope("s"))).warnings
+    assert "a message of more than 100000 bytes" in warning
