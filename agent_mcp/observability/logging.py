@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Iterable
 
+from agent_mcp.config.blot import MASK, Blot
+
 _OUR_LOGGER = "agent_mcp"
-_MASK = "***"
 _LOOKS_SECRET = re.compile(r"(?<=Bearer )[^\s\"',]+|\bsk-[A-Za-z0-9_-]{8,}", re.IGNORECASE)
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -37,9 +38,7 @@ class MaskingFormatter(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str], *, tracebacks: bool) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        # The longest first: of `abc` and `abcdef` the rest of the longer one would stay.
-        longest_first = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-        self._secret = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._blot = Blot(secrets)
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
@@ -56,6 +55,4 @@ class MaskingFormatter(logging.Formatter):
         return message if error is None else f"{message} ({type(error).__name__}: {error})"
 
     def _masked(self, text: str) -> str:
-        if self._secret:
-            text = self._secret.sub(_MASK, text)
-        return _LOOKS_SECRET.sub(_MASK, text)
+        return _LOOKS_SECRET.sub(MASK, self._blot(text))
