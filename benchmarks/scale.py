@@ -23,6 +23,7 @@ from agent_mcp.sessions.events import (
     TurnEnded,
 )
 from agent_mcp.sessions.excerpt import read_page as read_excerpt
+from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.paging import PageRequest, read_page
 from agent_mcp.sessions.ports import NewSession, SessionStore
@@ -124,10 +125,10 @@ _STORE_ROWS: dict[str, tuple[Callable[[_Opened], Awaitable[None]], Target]] = {
     "sweep for turns": (_sweep, _RATIO),
     "list_sessions": (_list(), _RATIO),
     "list_sessions, status idle": (_list(status="idle"), _RATIO),
-    "list_sessions, status running (none)": (_list(status="needs_approval"), _RATIO),
+    "list_sessions, status needs_approval (none)": (_list(status="needs_approval"), _RATIO),
     "list_sessions, status closed (none)": (_list(status="closed"), _RATIO),
     "list_sessions, query in many": (_list(query="question 1"), _RATIO),
-    "list_sessions, query in one of the newest": (_list(query="s-000003"), Target()),
+    "list_sessions, query in one session": (_list(query="s-000003"), Target()),
     "list_sessions, query in none": (_list(query="no such words"), Target()),
 }
 
@@ -135,16 +136,23 @@ _STORE_ROWS: dict[str, tuple[Callable[[_Opened], Awaitable[None]], Target]] = {
 async def _measure_store(few: Path, many: Path, rounds: int) -> list[Row]:
     opening = Row(f"open a store of {MANY:,} / {FEW:,}", "ms", _RATIO)
     rows = [Row(f"{name}, {MANY:,} / {FEW:,}", "ms", target) for name, (_, target) in _STORE_ROWS.items()]
-    for _ in range(rounds):
-        for path, sessions, side in ((few, FEW, "bare"), (many, MANY, "ours")):
-            for _ in range(_TIMES_A_ROUND):
-                getattr(opening, side).append(await _timed(_open, path))
-            async with open_store(f"sqlite:///{path}") as store:
-                opened = _Opened(store, SessionLogs(store), sessions)
-                for row, (work, _) in zip(rows, _STORE_ROWS.values(), strict=True):
-                    await work(opened)
-                    getattr(row, side).extend([await _timed(work, opened) for _ in range(_TIMES_A_ROUND)])
+    for _ in range(rounds * _TIMES_A_ROUND):
+        opening.bare.append(await _timed(_open, few))
+        opening.ours.append(await _timed(_open, many))
+    async with open_store(f"sqlite:///{few}") as small, open_store(f"sqlite:///{many}") as large:
+        sides = _Opened(small, SessionLogs(small), FEW), _Opened(large, SessionLogs(large), MANY)
+        for row, (work, _) in zip(rows, _STORE_ROWS.values(), strict=True):
+            await _in_turns(row, rounds, lambda side, work=work: work(sides[side]))
     return [opening, *rows]
+
+
+async def _in_turns(row: Row, rounds: int, work: Callable[[int], Awaitable[object]]) -> None:
+    """Measure the small one (side 0) and the large one in turns, after one round that does not count."""
+    for number in range(rounds * _TIMES_A_ROUND + 1):
+        small, large = await _timed(work, 0), await _timed(work, 1)
+        if number:
+            row.bare.append(small)
+            row.ours.append(large)
 
 
 async def _open(path: Path) -> None:
@@ -157,19 +165,19 @@ async def _measure_session(directory: Path, rounds: int) -> list[Row]:
     page = Row(f"a page of its transcript, {LONG:,} / {SHORT:,} steps", "ms", _RATIO)
     first = Row(f"the first look at it, {LONG:,} / {SHORT:,} steps", "ms")
     async with _long_sessions(directory / "long.db") as store:
-        for steps, side in ((SHORT, "bare"), (LONG, "ours")):
-            session_id = f"long-{steps}"
-            for _ in range(rounds):
-                logs = SessionLogs(store)
-                getattr(first, side).append(await _timed(logs.state, session_id))
-                state = await logs.state(session_id)
-                read_excerpt(state, "full", offset=steps, limit=50, characters=20_000)
-                times = [await _timed(_turn, store, logs, session_id) for _ in range(_TIMES_A_ROUND)]
-                getattr(follow, side).extend(times)
-                started = time.perf_counter()
-                read_excerpt(state, "full", offset=steps, limit=50, characters=20_000)
-                getattr(page, side).append((time.perf_counter() - started) * 1000)
+        for _ in range(rounds):
+            logs = SessionLogs(store)
+            first.bare.append(await _timed(logs.state, f"long-{SHORT}"))
+            first.ours.append(await _timed(logs.state, f"long-{LONG}"))
+        logs = SessionLogs(store)
+        states = [await logs.state(f"long-{steps}") for steps in (SHORT, LONG)]
+        await _in_turns(follow, rounds, lambda side: _turn(store, logs, states[side].id))
+        await _in_turns(page, rounds, lambda side: _read_a_page(states[side]))
     return [follow, page, first]
+
+
+async def _read_a_page(state: SessionState) -> None:
+    read_excerpt(state, "full", offset=len(state.steps), limit=50, characters=20_000)
 
 
 @asynccontextmanager
