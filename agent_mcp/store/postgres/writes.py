@@ -131,7 +131,8 @@ async def claim(tx: Transaction, session_id: str, turn: int, *, owner: str) -> C
     status, old_owner, claims, stuck, waits, alive = state
     if status == "done" or waits or (status == "running" and old_owner != owner and alive):
         return None
-    attempts = claims + 1 if stuck else 1
+    # Its own earlier claim did not end this process: nothing could be stored, or the like.
+    attempts = claims + (old_owner != owner) if stuck else 1
     epoch, head = await _bump_epoch(tx, session_id)
     held: Parameters = {"session": session_id, "turn": turn, "owner": owner, "epoch": epoch}
     await tx.run(queries.OWN_TURN, {**held, "claims": attempts, "head": head})
