@@ -103,7 +103,7 @@ def _read(file: Path, content: bytes) -> None:
 
 
 @settings(
-    max_examples=1_600 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=1_300 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 @given(seed=seeds)
 def test_a_config_with_something_wrong(folder: Path, seed: int) -> None:
@@ -122,7 +122,7 @@ def test_a_file_that_is_torn(folder: Path, seed: int) -> None:
 
 
 @settings(
-    max_examples=500 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=300 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 @given(seed=seeds)
 def test_an_agents_file_that_is_torn(folder: Path, seed: int) -> None:
