@@ -11,6 +11,7 @@ import anyio
 from benchmarks.http import measure_http
 from benchmarks.load import measure_load, measure_memory
 from benchmarks.parts import measure_log, measure_share
+from benchmarks.postgres import measure_postgres
 from benchmarks.programs import Bench, open_bench
 from benchmarks.scale import measure_scale
 from benchmarks.siblings import measure_siblings
@@ -28,6 +29,7 @@ _ROWS: dict[str, Callable[[Bench, int], Awaitable[Sequence[Row]]]] = {
     "memory": measure_memory,
     "log": measure_log,
     "siblings": measure_siblings,
+    "postgres": measure_postgres,
     "scale": measure_scale,
 }
 

@@ -1,11 +1,15 @@
-"""Hearing of what other processes write: one connection that listens, and a poll for what it cannot hear.
+"""Hearing of what other processes write, and telling them: one connection that listens, and a poll for what it cannot
+hear.
 
-A notification names the session alone; who follows it reads. After each new connection everything is read again. Where
+A notification names the session alone; who follows it reads. It is sent when the write is committed: whoever dies in
+between leaves that to the poll. What is written meanwhile is told together. After each new connection that listens
+everything is read again. Where
 notifications do not come through (PgBouncer in transaction mode gives LISTEN to a server connection that is somebody
 else's a moment later) the probe that is sent at the beginning does not come back, and the poll is quicker.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 import anyio
@@ -13,6 +17,7 @@ import psycopg
 from anyio.abc import TaskGroup
 
 from agent_mcp.errors import StoreError
+from agent_mcp.sessions.events import Event
 from agent_mcp.store.postgres import queries
 from agent_mcp.store.postgres.database import Connection, Database
 from agent_mcp.store.tail import Followers, ReadEvents
@@ -38,6 +43,31 @@ class News(Followers):
         self._group = group
         self._begun = False
         self._hears = anyio.Event()
+        self._untold: set[str] = set()
+        self._told = anyio.Event()
+        self._told.set()
+
+    def tell(self, session_id: str, events: Sequence[Event]) -> None:
+        """These were just committed here: for our followers now, and for other processes soon."""
+        self.publish(session_id, events)
+        if events:
+            self._untold.add(session_id)
+            if self._told.is_set():
+                self._told = anyio.Event()
+                self._group.start_soon(self._tell_others)
+
+    async def all_told(self) -> None:
+        """Return when nothing is left to be told."""
+        await self._told.wait()
+
+    async def _tell_others(self) -> None:
+        try:
+            while self._untold:
+                sessions, self._untold = self._untold, set[str]()
+                with suppress(psycopg.Error):
+                    await self._database.once(queries.TELL, {"sessions": list(sessions)})
+        finally:
+            self._told.set()
 
     def _joined(self) -> None:
         if not self._begun:

@@ -10,6 +10,13 @@ from typing import Final
 CHANNEL: Final = "agent_mcp"
 """Where the id of a session is told that has grown."""
 
+# A transaction of its own and not part of the write: PostgreSQL lets those that notify commit only one by one,
+# each with its own wait for the disk. This one need not wait: lost, it is made up for by the poll.
+TELL: Final = """
+SELECT set_config('synchronous_commit', 'off', true), pg_notify('agent_mcp', session)
+FROM unnest(%(sessions)b::text[]) AS told (session)
+"""
+
 # --- writing -----------------------------------------------------------------------------------------------
 
 # A client that vanishes in the middle of its transaction must not keep the session's row from all others.
@@ -46,9 +53,9 @@ WITH advanced AS (
     FROM advanced, unnest(%(turns)b::int[], %(kinds)b::text[], %(data)b::text[])
         WITH ORDINALITY AS e (turn, kind, data, n)
 )"""
-_TELL: Final = "SELECT head, pg_notify('agent_mcp', %(session)s) FROM advanced"
+_HEAD: Final = "SELECT head FROM advanced"
 
-APPEND: Final = f"{_APPEND}\n{_TELL}"
+APPEND: Final = f"{_APPEND}\n{_HEAD}"
 
 # With it what it adds to the figures of a day.
 APPEND_AND_CHARGE: Final = f"""{_APPEND}, charged AS (
@@ -65,7 +72,7 @@ APPEND_AND_CHARGE: Final = f"""{_APPEND}, charged AS (
         cost_usd = s.cost_usd + excluded.cost_usd,
         seconds = s.seconds + excluded.seconds
 )
-{_TELL}"""
+{_HEAD}"""
 
 # Whether what was written is there, where nobody heard the answer to its COMMIT. Events carry the time of their
 # writer's own clock, so no other writer's are taken for them.

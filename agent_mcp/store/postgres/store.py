@@ -42,6 +42,8 @@ from agent_mcp.store.postgres.pins import PostgresPins
 from agent_mcp.store.postgres.upkeep import PostgresUpkeep
 from agent_mcp.store.queries import FIGURES
 
+_GOODBYE_SECONDS = 0.5
+
 _T = TypeVar("_T")
 
 
@@ -108,7 +110,7 @@ class PostgresStore(PostgresUpkeep, PostgresPins):
         """See `SessionStore`."""
         encoded = [_encoded(data) for data in events]
         stored = await writes.append(self._database, session_id, turn, encoded, epoch=epoch, charge=charge)
-        self._news.publish(session_id, stored)
+        self._news.tell(session_id, stored)
         return stored
 
     async def spent(self, day: str, *, principal: str, agent: str | None = None) -> Spent:
@@ -133,6 +135,12 @@ class PostgresStore(PostgresUpkeep, PostgresPins):
 
     async def resign(self) -> None:
         """Have the turns that this process runs be free from now on, for others or for itself."""
+        await self._lease.give_up()
+
+    async def aclose(self) -> None:
+        """Tell others what they do not know yet, and free this process's turns."""
+        with anyio.move_on_after(_GOODBYE_SECONDS):
+            await self._news.all_told()
         await self._lease.give_up()
 
     async def end_turn(
@@ -198,7 +206,7 @@ class PostgresStore(PostgresUpkeep, PostgresPins):
     async def _write(self, work: Work[_T]) -> _T:
         result, transaction = await self._database.write(work)
         for session_id, events in transaction.stored:
-            self._news.publish(session_id, events)
+            self._news.tell(session_id, events)
         return result
 
     async def _count(self, sql: LiteralString, parameters: Parameters) -> int:
@@ -257,14 +265,15 @@ async def open_postgres(
             database, beat_seconds=settings.heartbeat_seconds, limit_seconds=settings.stalled_seconds
         )
         async with anyio.create_task_group() as group:
+            store = PostgresStore(database=database, lease=lease, group=group)
             try:
-                yield PostgresStore(database=database, lease=lease, group=group)
+                yield store
             except Exception as error:
                 # Not through the group, which would wrap it: what fails inside comes out as it is.
                 failure = error
             finally:
                 with anyio.CancelScope(shield=True):
-                    await lease.give_up()
+                    await store.aclose()
             group.cancel_scope.cancel()
     if failure is not None:
         raise failure
