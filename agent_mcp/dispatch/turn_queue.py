@@ -30,12 +30,15 @@ class TurnQueue:
     """The jobs in the database at one connector."""
 
     def __init__(self, connector: PsycopgConnector, work: Work) -> None:
-        """`work` is what a worker does with a turn; one that fails comes back after a second."""
+        """`work` is what a worker does with a turn; one that fails comes back, each time a second later than before:
+        each try may ask the model again."""
         self.jobs = PatientJobs(connector)
         self._app = App(connector=connector)
         self._app.job_manager = self.jobs
 
-        @self._app.task(name="turn", queue=QUEUE, retry=RetryStrategy(wait=_RETRY_SECONDS))
+        @self._app.task(
+            name="turn", queue=QUEUE, retry=RetryStrategy(wait=_RETRY_SECONDS, linear_wait=_RETRY_SECONDS)
+        )
         async def turn(session_id: str, turn: int) -> None:
             await work(session_id, turn)
 
