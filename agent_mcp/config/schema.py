@@ -237,8 +237,9 @@ class HostEntry(Strict):
 class WorkerSettings(Strict):
     """Who runs turns, where the store is PostgreSQL. The same for all processes of one store."""
 
-    concurrency: Annotated[int, Field(gt=0)] = 100
-    """Turns at once in one process."""
+    concurrency: Annotated[int, Field(gt=0)] = 256
+    """Turns at once in one process, those included that wait for a person; as many as `max_running_turns` by
+    default, so that none of these waits for a place."""
     connections: Annotated[int, Field(gt=0)] = 10
     """To the database, for the log; a process that runs turns opens up to six more."""
     heartbeat_seconds: PositiveSeconds = 3

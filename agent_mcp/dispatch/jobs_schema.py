@@ -39,7 +39,15 @@ async def open_connector(url: str, *, connections: int) -> AsyncGenerator[Psycop
     """Connections for jobs alone, so that many turns that write do not hold up a heartbeat."""
     # As for the log: no prepared statements, which PgBouncer may lose.
     kwargs = {"prepare_threshold": None, "connect_timeout": 5, "tcp_user_timeout": 10_000}
-    connector = PsycopgConnector(conninfo=url, kwargs=kwargs, min_size=1, max_size=connections, timeout=5.0)
+    connector = PsycopgConnector(
+        conninfo=url,
+        kwargs=kwargs,
+        min_size=1,
+        max_size=connections,
+        timeout=5.0,
+        # Then whoever asks has it begin anew; left alone, the pauses between its tries double for five minutes.
+        reconnect_timeout=2.0,
+    )
     await connector.open_async()
     try:
         yield connector

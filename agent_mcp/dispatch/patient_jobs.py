@@ -59,6 +59,10 @@ class PatientJobs(JobManager):
         except ConnectorException as error:
             log.info("the worker's heartbeat did not arrive: %s", error.__cause__)
 
+    async def list_jobs_to_abort_async(self, queue: str | None = None) -> Iterable[int]:
+        """None: a turn is cancelled in its log."""
+        return ()
+
     async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
         """None, when a worker starts: a frozen one that comes back goes on under its number."""
         return []

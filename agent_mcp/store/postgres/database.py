@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, TypeAlias, TypeVar
+from weakref import WeakSet
 
 import anyio
 import psycopg
@@ -29,6 +30,8 @@ PATIENCE_SECONDS = 20.0
 _WAIT_SECONDS = 5.0
 """For a free connection, one time."""
 _PAUSE_SECONDS = 0.2
+RECONNECT_SECONDS = 2.0
+"""How long a pool tries by itself, with pauses that double; whoever asks after that has it begin anew."""
 
 # A peer that vanishes without a word is noticed within seconds and not after the system's two hours. The address may
 # say otherwise. No prepared statements: PgBouncer may give the next transaction another server connection.
@@ -81,12 +84,22 @@ Work: TypeAlias = Callable[[Transaction], Awaitable[_T]]
 class Database:
     """The database at one address; `open_database` makes one."""
 
-    def __init__(self, url: str, pool: AsyncConnectionPool[Connection], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool: AsyncConnectionPool[Connection],
+        made: WeakSet[Connection],
+        now: Callable[[], float],
+    ) -> None:
+        """`made` holds all connections of the pool that still are."""
         self.url = url
         self.now = now
-        self.own_pids: set[int] = set()
-        """The server's processes behind our connections: what they tell by NOTIFY we know already."""
         self._pool = pool
+        self._made = made
+
+    def is_ours(self, pid: int) -> bool:
+        """Whether this process of the server works for us: what it tells by NOTIFY we know already."""
+        return any(pid == one.info.backend_pid for one in self._made if not one.closed)
 
     async def rows(self, sql: LiteralString, parameters: Parameters) -> Sequence[TupleRow]:
         """All rows of a query.
@@ -213,10 +226,10 @@ async def open_database(
     """
     place_of(url)
     await _check(url)
-    pids: set[int] = set()
+    made = WeakSet[Connection]()
 
     async def note(connection: Connection) -> None:
-        pids.add(connection.info.backend_pid)
+        made.add(connection)
 
     pool = AsyncConnectionPool[Connection](
         with_defaults(url),
@@ -225,11 +238,9 @@ async def open_database(
         max_size=connections,
         open=False,
         configure=note,
-        # A pool that has given up would never connect again; ours tries as long as somebody asks.
-        reconnect_timeout=PATIENCE_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
     )
-    database = Database(url, pool, now)
-    database.own_pids = pids
+    database = Database(url, pool, made, now)
     await pool.open()
     try:
         yield database

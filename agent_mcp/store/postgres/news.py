@@ -95,7 +95,7 @@ class News(Followers):
         async for news in connection.notifies():
             if news.payload == _PROBE:
                 self._hears.set()
-            elif news.pid not in self._database.own_pids:
+            elif not self._database.is_ours(news.pid):
                 self.wake(news.payload)
 
     async def _probe(self) -> None:
