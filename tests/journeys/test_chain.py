@@ -112,6 +112,12 @@ async def test_cancel_spending_and_budgets_pass_through_three_levels(tmp_path: P
             await a_budget_holds_over_all(chain)
 
 
+async def test_a_cancel_passes_over_the_other_pairs_of_transport_and_era(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        async with open_chain(tmp_path, ("stdio", "http"), ("modern", "legacy")) as chain:
+            await a_cancel_stops_every_level(chain)
+
+
 async def a_cancel_stops_every_level(chain: Chain) -> None:
     bottom = chain.homes[2]
     started = {"session_id": "s1", "message": "top: hold"}
