@@ -1,30 +1,24 @@
-"""What a listing shows and searches of a session, kept in its row: PostgreSQL can't be asked to fold case as Python
-does, nor to look into JSON that may hold U+0000. Texts that may hold it are stored as JSON strings, which escape it.
+"""What a listing shows and searches of a session, as `store.listing` makes it and PostgreSQL can hold it.
+
+Its texts cannot hold U+0000. What must come back as it was is stored as a JSON string, which escapes that; what is
+only sought has another character in its place. Folded here and not by the database, which folds case in another way.
 """
 
 import json
 
 from agent_mcp.sessions.profile import Profile
 from agent_mcp.store.codec import clean
-
-TITLE_CHARACTERS = 80
-_READ_CHARACTERS = 400
-"""Of a message; a title is what stands at its beginning."""
+from agent_mcp.store.listing import folded, to_sought
 
 
-def title_of(message: str) -> str:
-    """One line of at most 80 characters."""
-    return fold(clean(message[:_READ_CHARACTERS]))[:TITLE_CHARACTERS]
-
-
-def search_text(session_id: str, agent: str, title: str) -> str:
+def search_text(session_id: str, agent: str, title: str | None = None) -> str:
     """What a query is looked for in, by `search_query`."""
-    return storable(f"{session_id}\n{agent}\n{title}".casefold())
+    return storable(to_sought(session_id, agent, title))
 
 
 def search_query(query: str) -> str:
     """What to look for."""
-    return storable(fold(clean(query)).casefold())
+    return storable(folded(clean(query)))
 
 
 def agent_of(profile: Profile) -> str:
@@ -33,7 +27,7 @@ def agent_of(profile: Profile) -> str:
 
 
 def storable(text: str) -> str:
-    """PostgreSQL's texts cannot hold U+0000."""
+    """The text without U+0000."""
     return text.replace("\0", "\ufffd")
 
 
@@ -45,8 +39,3 @@ def as_json(text: str) -> str:
 def from_json(text: str | None) -> str:
     """A stored text; empty where there is none."""
     return "" if text is None else json.loads(text)
-
-
-def fold(text: str) -> str:
-    """White space as single spaces."""
-    return " ".join(text.split())

@@ -32,6 +32,7 @@ from agent_mcp.sessions.ports import (
 from agent_mcp.store.blobs import set_apart
 from agent_mcp.store.codec import Encoded, decode, decode_profile, encode
 from agent_mcp.store.postgres import queries, writes
+from agent_mcp.store.postgres.appends import append
 from agent_mcp.store.postgres.blob_writes import whole
 from agent_mcp.store.postgres.database import Database, Parameters, Work, open_database
 from agent_mcp.store.postgres.labels import from_json, search_query
@@ -109,7 +110,7 @@ class PostgresStore(PostgresUpkeep, PostgresPins):
     ) -> Sequence[Event]:
         """See `SessionStore`."""
         encoded = [_encoded(data) for data in events]
-        stored = await writes.append(self._database, session_id, turn, encoded, epoch=epoch, charge=charge)
+        stored = await append(self._database, session_id, turn, encoded, epoch=epoch, charge=charge)
         self._news.tell(session_id, stored)
         return stored
 

@@ -202,7 +202,7 @@ async def _restore_row(tx: Transaction, archive: SessionArchive) -> None:
         "created_at": archive.created_at,
         "updated_at": archive.updated_at,
         "agent": as_json(agent),
-        "search": search_text(archive.id, agent, ""),
+        "search": search_text(archive.id, agent),
     }
     if await tx.row(RESTORE_SESSION, row) is None:
         problem = f"there is a session {archive.id} already"
