@@ -12,14 +12,23 @@ from procrastinate.jobs import Status
 from agent_mcp.dispatch.jobs_schema import open_connector
 from agent_mcp.dispatch.procrastinate import QueueDispatcher
 from agent_mcp.dispatch.turn_queue import TurnQueue
-from agent_mcp.dispatch.workplace import Bench, TurnStore
+from agent_mcp.dispatch.workplace import Bench, TurnStore, Workplace
 from agent_mcp.errors import StoreError
 from agent_mcp.sessions.ports import Dispatcher
 from agent_mcp.sessions.start import StartRequest
 from agent_mcp.store.open import open_store
 from tests.contracts.store_contract import claimed, session
 from tests.support.postgres import Cluster, requires_postgres
-from tests.support.replicas import PATIENCE_SECONDS, faults, hold, noted, open_replica, release, until
+from tests.support.replicas import (
+    PATIENCE_SECONDS,
+    SETTINGS,
+    faults,
+    hold,
+    noted,
+    open_replica,
+    release,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -147,6 +156,33 @@ async def test_a_turn_that_cannot_go_on_comes_back(database_url: str, tmp_path: 
             here.store.claim = fail_once  # pyright: ignore[reportAttributeAccessIssue]
             report = await here.service.start(StartRequest(message="go"), session_id="s1", wait_seconds=10)
     assert not failures and report.text == "Done."
+
+
+@requires_postgres
+async def test_a_turn_is_handed_back_when_its_job_is_gone_and_it_is_free(database_url: str) -> None:
+    async def run(session_id: str, turn: int, dispatcher: Dispatcher) -> None:
+        await anyio.sleep_forever()
+
+    class Resigning:
+        """As much of a store as the end needs."""
+
+        queued: set[Turn] | None = None
+
+        async def resign(self) -> None:
+            self.queued = await queue.turns()
+
+    bench, store = Bench(run), Resigning()
+    with anyio.fail_after(PATIENCE_SECONDS):
+        async with open_connector(database_url, connections=2) as connector:
+            queue = TurnQueue(connector, bench.work)
+            workplace = Workplace(queue, bench, SETTINGS)
+            async with anyio.create_task_group() as group:
+                group.start_soon(workplace.stay)
+                await queue.put("s1", 1)
+                await until(lambda: bench.works_on(("s1", 1)))
+                await workplace.leave(cast("TurnStore", store))
+            assert store.queued == set()
+            assert await queue.turns() == {("s1", 1)}
 
 
 async def test_a_bench_runs_a_turn_once_at_a_time_and_what_it_opens_after_it() -> None:
