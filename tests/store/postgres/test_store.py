@@ -8,7 +8,6 @@ from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.store.open import open_store as open_by_url
 from tests.contracts.pins_contract import PinsContract
 from tests.contracts.spending_contract import SpendingContract
-from tests.contracts.spending_contract import SpendingContract
 from tests.contracts.store_contract import OpenStore, StoreContract
 from tests.contracts.upkeep_contract import UpkeepContract
 from tests.support.postgres import requires_postgres
