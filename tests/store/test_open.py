@@ -157,7 +157,7 @@ async def test_a_closed_store_says_that_it_is_closed(tmp_path: Path) -> None:
 
 
 def test_importing_the_store_imports_no_sdk() -> None:
-    heavy = "{'mcp', 'mcp_types', 'anthropic', 'openai', 'httpx2'}"
+    heavy = "{'mcp', 'mcp_types', 'anthropic', 'openai', 'httpx2', 'psycopg', 'procrastinate'}"
     code = f"import sys, agent_mcp.store.open; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
