@@ -63,6 +63,16 @@ async def test_a_server_that_wants_a_login_is_down_with_the_way_out() -> None:
     assert {asked.path for asked in authority.asked} == {"/mcp"}
 
 
+async def test_over_the_older_transport_it_is_down_in_the_same_way() -> None:
+    with anyio.fail_after(10):
+        async with (
+            open_authority() as authority,
+            hub_of(docs=ServerEntry(type="sse", url=authority.url)) as hub,
+        ):
+            (warning,) = (await hub.open_toolbox(scope("docs"))).warnings
+    assert "run `agent-mcp login docs`" in warning
+
+
 async def test_a_token_of_the_config_is_what_is_sent_and_nothing_else_is_tried(logins: Path) -> None:
     with anyio.fail_after(10):
         async with open_authority() as authority:

@@ -155,10 +155,8 @@ class Authority:
         return token
 
     def _mcp(self, asked: Asked) -> tuple[HTTPStatus, Mapping[str, str], Json | None]:
-        if asked.method != "POST":
-            return HTTPStatus.METHOD_NOT_ALLOWED, {}, None
-        message: Json = json.loads(asked.body)
-        wanted = self.call_scope if message["method"] == "tools/call" else self.scope
+        message: Json = json.loads(asked.body or "{}")
+        wanted = self.call_scope if message.get("method") == "tools/call" else self.scope
         scope = self.granted.get(asked.headers.get("authorization", "").removeprefix("Bearer "))
         place = f'resource_metadata="{self.issuer}/.well-known/oauth-protected-resource/mcp"'
         if scope is None:
@@ -166,6 +164,8 @@ class Authority:
         if not set(wanted.split()) <= set(scope.split()):
             error = f'Bearer error="insufficient_scope", scope="{wanted}", {place}'
             return HTTPStatus.FORBIDDEN, {"WWW-Authenticate": error}, None
+        if asked.method != "POST":
+            return HTTPStatus.METHOD_NOT_ALLOWED, {}, None
         if "id" not in message:
             return HTTPStatus.ACCEPTED, {}, None
         text = f"you are {asked.headers['authorization'].removeprefix('Bearer ')}" if self.repeats else "read"
