@@ -67,7 +67,7 @@ def without_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_without_the_extra_variables_are_a_warning_and_the_page_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="agent_mcp"):
         async with open_telemetry(SOMEWHERE, metrics=False) as telemetry:
             assert telemetry == Telemetry(observer=telemetry.observer)
     assert "agent-mcp[otel]" in caplog.text
@@ -103,7 +103,7 @@ def test_an_exporter_that_is_not_there_is_left_out_with_a_warning(
     set_up: list[object], caplog: pytest.LogCaptureFixture
 ) -> None:
     environ = {"OTEL_TRACES_EXPORTER": "zipkin, otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="agent_mcp"):
         providers_of(environ, version="1", prometheus=False)
     assert set_up == []
     assert "no exporter zipkin of traces" in caplog.text and "otlp_proto_grpc" in caplog.text

@@ -99,7 +99,7 @@ async def test_a_store_that_refuses_is_logged_and_asked_again_later(
 ) -> None:
     async with open_store(f"sqlite:///{tmp_path}/s.db") as closed:
         pass
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="agent_mcp"):
         await Housekeeper(closed, TestClock(), days=None, sessions=1).tidy()
     assert "could not be removed" in caplog.text
     with pytest.raises(StoreError):
