@@ -9,7 +9,6 @@ from agent_mcp.errors import StoreError
 from agent_mcp.store import migrate as migrations
 from tests.store.conftest import make_database
 
-
 NEWEST = len(migrations.read_scripts())
 
 
