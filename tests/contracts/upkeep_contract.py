@@ -192,7 +192,9 @@ class UpkeepContract:
 
     async def test_its_size_grows_with_what_is_in_it(self, store: SessionStore) -> None:
         before = await store.size()
-        await store.create(session("sized"), message=token_hex(100_000))  # a store may compress what repeats itself
+        await store.create(
+            session("sized"), message=token_hex(100_000)
+        )  # a store may compress what repeats itself
         after = await store.size()
         assert after.sessions == before.sessions + 1
         assert after.used_bytes >= before.used_bytes + 100_000
