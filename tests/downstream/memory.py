@@ -25,7 +25,7 @@ class MemoryWire:
         self.headers: list[Mapping[str, str] | None] = []
         self.gone = anyio.Event()
         self._answer = answer
-        self._deliver: Deliver = lambda _: None
+        self._deliver: Deliver = lambda _message, _stream=None, /: None
 
     async def listen(self, deliver: Deliver) -> None:
         """Until the test ends it."""
