@@ -22,6 +22,7 @@ from agent_mcp.cli.model_checks import NOT_SEEN, check_models
 from agent_mcp.cli.pins import check_pins
 from agent_mcp.cli.safety_checks import check_safety
 from agent_mcp.cli.startup import configure
+from agent_mcp.cli.terminal import counted
 from agent_mcp.config.load import load_config
 from agent_mcp.config.paths import user_config_file
 from agent_mcp.config.roots import root_path
@@ -92,8 +93,8 @@ def _check_config(config: Config) -> Iterator[Finding]:
         fix = f"write {user_config_file(os.environ)}, or name a file with --config"
         yield Finding("WARN", "config", f"no config file: sessions have no tools ({NOT_SEEN})", fix)
         return
-    servers = len(config.servers) + len(config.unavailable)
-    yield Finding("OK", "config", f"{config.path}: {servers} servers, {len(config.agents)} agents")
+    servers = counted(len(config.servers) + len(config.unavailable), "server")
+    yield Finding("OK", "config", f"{config.path}: {servers}, {counted(len(config.agents), 'agent')}")
     for problem in config.problems:
         level = "FAIL" if problem.server else "WARN"
         yield Finding(level, "config", f"{problem.place}: {problem.message}", problem.hint)
@@ -106,7 +107,8 @@ def _check_config(config: Config) -> Iterator[Finding]:
 
 def _check_serving(settings: ServerSettings) -> Iterator[Finding]:
     """Who may come over HTTP; variables that are not set were found with the config."""
-    ways = [f"the token of {name}" for name in sorted({entry.name for entry in settings.tokens})]
+    there = {entry.name for entry in settings.tokens if entry.token_sha256 is not None}
+    ways = [f"the token of {name}" for name in sorted(there)]
     if settings.oauth is not None:
         ways.append(f"tokens of {settings.oauth.issuer} for {settings.oauth.audience}")
     if ways:
@@ -173,6 +175,8 @@ def _fix(entry: ServerEntry, name: str, error: str) -> str:
     if access is not None and access.way_out in error:
         return access.way_out
     fix = f'mend mcpServers.{name} in the config, or set "disabled": true there'
+    if entry.command and f"command `{entry.command}` was not found" in error:
+        return f"install it, or write its absolute path as mcpServers.{name}.command; else {fix}"
     # An HTTP status is an answer: something runs there.
     if entry.url and "HTTP " not in error:
         return f"is it running at {shown_url(entry.url)}? Else {fix}"

@@ -46,7 +46,8 @@ def run(options: Namespace) -> int:
     if not file.installed:
         folder = " or ".join(str(sign) for sign in file.signs)
         raise AgentMcpError(
-            f"{file.host} does not seem to be installed: there is no {folder}; nothing was written"
+            f"{file.host} does not seem to be installed: there is no {folder}; nothing was written "
+            "(start the host once, or paste the README's entry into its file by hand)"
         )
     entry = new_entry(file, config=options.config, environ=os.environ)
     change = _change(file, entry)

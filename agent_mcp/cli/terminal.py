@@ -1,5 +1,5 @@
 """What others wrote (models, servers), made fit for a terminal: it must not be able to move the cursor, hide text or
-imitate ours."""
+imitate ours. And numbers as people write them."""
 
 import json
 
@@ -10,6 +10,11 @@ def shown_arguments(call: ToolCall) -> str:
     """The whole arguments as one line of JSON, every character that is not visible written as an escape."""
     text = call.raw_arguments if call.arguments is None else json.dumps(call.arguments, ensure_ascii=False)
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def without_controls(text: str) -> str:

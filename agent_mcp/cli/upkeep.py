@@ -12,6 +12,7 @@ from typing import BinaryIO, TextIO
 
 import anyio.to_thread
 
+from agent_mcp.cli.terminal import counted
 from agent_mcp.config.schema import RetentionEntry
 from agent_mcp.errors import AgentMcpError, ConfigError, SessionExistsError
 from agent_mcp.sessions.ports import SessionListing, SessionStore
@@ -87,7 +88,10 @@ async def import_sessions(store: SessionStore, options: Namespace) -> None:
                 continue
             imported += 1
             unfinished += any(turn.status != "done" for turn in session.archive.turns)
-    print(f"imported {imported} sessions" + (f", left {skipped} alone that were there" if skipped else ""))
+    print(
+        f"imported {counted(imported, 'session')}"
+        + (f", left {skipped} alone that were there" if skipped else "")
+    )
     if unfinished:
         print(f"{unfinished} of them have a turn that had not ended; it goes on when a server runs")
 
@@ -123,10 +127,10 @@ async def prune_sessions(store: SessionStore, options: Namespace, retention: Ret
     expiry = _expiry(options, retention)
     if options.dry_run:
         ids = await store.expired(expiry, limit=_EVERY)
-        print("\n".join([*ids, f"{len(ids)} sessions would be removed"]))
+        print("\n".join([*ids, f"{counted(len(ids), 'session')} would be removed"]))
         return
     removed = await prune_all(store, expiry)
-    print(f"removed {removed} sessions")
+    print(f"removed {counted(removed, 'session')}")
     print(_told(await store.compact()))
 
 

@@ -19,6 +19,7 @@ KEY_CHARACTERS = 32
 _TOKEN_KEYS = ("token", "token_env", "token_file", "token_keyring", "token_sha256")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_HASH_ONE = "printf %s TOKEN | sha256sum prints them"
 _MAKE_ONE = 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
@@ -94,7 +95,7 @@ def _about_token(entry: TokenEntry) -> Iterator[Complaint]:
         problem = f"says the token twice: {', '.join(said)}" if said else "says nothing of the token"
         yield Complaint("", problem, f"give one of {', '.join(_TOKEN_KEYS)}")
     elif entry.token_sha256 is not None and not _SHA256.fullmatch(entry.token_sha256):
-        yield Complaint("token_sha256", "must be 64 hexadecimal digits", "sha256sum prints them")
+        yield Complaint("token_sha256", "must be 64 hexadecimal digits", _HASH_ONE)
     elif entry.token is not None and len(entry.token) < TOKEN_CHARACTERS:
         yield Complaint("token", f"is shorter than {TOKEN_CHARACTERS} characters", _MAKE_ONE)
 

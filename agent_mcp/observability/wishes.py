@@ -13,7 +13,7 @@ from agent_mcp.observability.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-_INSTALL = "install agent-mcp[otel]"
+_INSTALL = "pip install 'agent-mcp[otel]'"
 _WISHES = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

@@ -115,7 +115,7 @@ def _page(connection: sqlite3.Connection, session_id: str, after: int, up_to: in
 def _restore(tx: Transaction, archive: SessionArchive, events: Iterator[RawEvent]) -> None:
     if tx.row(upkeep_queries.RESTORE_SESSION, asdict(archive)) is None:
         raise SessionExistsError(
-            f"there is a session {archive.id} already", hint="delete it first, or skip it"
+            f"there is a session {archive.id} already", hint="delete it first, or give --skip-existing"
         )
     note_session(tx.connection, archive.id, decode_profile(archive.profile).agent)
     for turn in archive.turns:

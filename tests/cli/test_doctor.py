@@ -103,6 +103,7 @@ def test_servers_that_cannot_be_used_are_failures_that_say_why(machine: Machine)
     for name, (_, words) in why.items():
         assert any(name in line and words in line for line in failures), name
     assert done.stdout.count("fix:") >= len(why)
+    assert "install it, or write its absolute path as mcpServers.gone.command" in done.stdout
     assert "OK    server desk" in done.stdout
 
 
@@ -241,3 +242,11 @@ def test_an_agents_tools_and_what_is_not_defined_as_at_first_are_told(machine: M
     assert "desk__count_words: run (no rule names it)\n" in done.stdout
     assert "count_words (changed): " in done.stdout
     assert "agent-mcp approvals pins accept desk" in done.stdout
+
+
+def test_a_token_that_is_not_set_is_not_told_as_one_that_is_taken(machine: Machine) -> None:
+    tokens = [{"name": "ada", "token_env": "ADA_TOKEN"}, {"name": "ci", "token_sha256": "0" * 64}]
+    config = machine.write_config({"server": {"tokens": tokens}})
+    _, found = findings(machine, "--config", str(config))
+    assert "ADA_TOKEN is not set" in found["config"][1]["message"]
+    assert found["http"][0]["message"] == "taken are the token of ci"

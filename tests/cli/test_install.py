@@ -173,7 +173,7 @@ def test_dry_run_shows_the_change_alone_and_writes_nothing(machine: Machine) -> 
 def test_a_host_that_is_not_installed_is_not_invented(machine: Machine, host: str) -> None:
     done = machine.run("install", host)
     assert done.returncode == 1
-    assert "does not seem to be installed" in done.stderr
+    assert "does not seem to be installed" in done.stderr and "by hand" in done.stderr
     assert [path.name for path in machine.home.rglob("*")] == []
 
 

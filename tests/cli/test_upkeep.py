@@ -57,12 +57,13 @@ async def test_all_sessions_go_through_a_file_of_ones_own_into_another_store(
         "1 of them have a turn that had not ended; it goes on when a server runs",
     ]
     assert await empty.read("a") == await store.read("a")
-    with pytest.raises(SessionExistsError, match="b"):
+    with pytest.raises(SessionExistsError) as refusal:
         await import_sessions(empty, options("import", str(file)))
+    assert "--skip-existing" in refusal.value.hint
     await empty.delete("a")
     capsys.readouterr()
     await import_sessions(empty, options("import", str(file), "--skip-existing"))
-    assert "imported 1 sessions, left 1 alone" in capsys.readouterr().out
+    assert "imported 1 session, left 1 alone" in capsys.readouterr().out
 
 
 async def test_one_session_is_printed_and_read_from_stdin(
@@ -101,11 +102,11 @@ async def test_prune_says_what_it_would_do_does_it_and_says_what_is_free(
 ) -> None:
     await store.append("a", 0, [NoteAdded("x" * 3_000_000)])
     await prune_sessions(store, options("prune", "--keep", "0", "--dry-run"), NOTHING)
-    assert capsys.readouterr().out.splitlines() == ["a", "1 sessions would be removed"]
+    assert capsys.readouterr().out.splitlines() == ["a", "1 session would be removed"]
     async with open_store(f"sqlite:///{tmp_path}/a.db"):
         await prune_sessions(store, options("prune", "--keep", "0"), NOTHING)
     removed, told = capsys.readouterr().out.splitlines()
-    assert (removed, "3.0 MB are free inside" in told) == ("removed 1 sessions", True)
+    assert (removed, "3.0 MB are free inside" in told) == ("removed 1 session", True)
     assert "1 other processes have the store open" in told
     await prune_sessions(store, options("prune", "--keep", "0"), NOTHING)
     assert "3.0 MB less" in capsys.readouterr().out
@@ -120,7 +121,7 @@ async def test_prune_follows_its_options_or_else_the_config(
     await prune_sessions(store, options("prune", "--older-than", "1h"), RetentionEntry(sessions=1))
     assert "removed 0 sessions" in capsys.readouterr().out
     await prune_sessions(store, options("prune"), RetentionEntry(days=1e-12))
-    assert "removed 1 sessions" in capsys.readouterr().out
+    assert "removed 1 session" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

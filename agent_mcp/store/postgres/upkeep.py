@@ -206,7 +206,7 @@ async def _restore_row(tx: Transaction, archive: SessionArchive) -> None:
     }
     if await tx.row(RESTORE_SESSION, row) is None:
         problem = f"there is a session {archive.id} already"
-        raise SessionExistsError(problem, hint="delete it first, or skip it")
+        raise SessionExistsError(problem, hint="delete it first, or give --skip-existing")
     tx.trace = queries.CREATED, {"session": archive.id, "at": archive.created_at}
     for turn in archive.turns:
         await tx.run(queries.INSERT_TURN, {"session": archive.id, "turn": turn.n, "status": turn.status})
