@@ -25,11 +25,8 @@ OURS = [config for config in CONFIGS if "servers" not in config]
 
 @pytest.mark.parametrize("number", range(len(OURS)))
 def test_every_config_loads(tmp_path: Path, number: int) -> None:
-    data = OURS[number]
-    if "tokens" in data.get("server", {}):
-        data["server"]["tokens"][1]["token_sha256"] = "0" * 64  # It is cut in the README.
     file = tmp_path / "config.json"
-    file.write_text(json.dumps(data), encoding="utf-8")
+    file.write_text(json.dumps(OURS[number]), encoding="utf-8")
     config = load_config(str(file), {"ADA_TOKEN": "a-token-of-32-characters-or-more"})
     assert [problem for problem in config.problems if "left out" not in problem.message] == []
 
