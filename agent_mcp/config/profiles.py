@@ -81,11 +81,12 @@ def _limits(agent: CapsEntry | None, defaults: CapsEntry | None) -> dict[str, An
 
 def _trust(config: Config, servers: Sequence[str]) -> dict[str, ServerTrust]:
     """What the servers' entries say of trust, where they say anything."""
-    said = {name: _trust_in(config.servers[name]) for name in servers if name in config.servers}
+    shown = config.server.max_result_characters
+    said = {name: _trust_in(config.servers[name], shown) for name in servers if name in config.servers}
     return {name: trust for name, trust in said.items() if trust != ServerTrust()}
 
 
-def _trust_in(entry: ServerEntry) -> ServerTrust:
+def _trust_in(entry: ServerEntry, shown_characters: int) -> ServerTrust:
     match entry.approvals:
         case None:
             rules = ApprovalRules()
@@ -99,6 +100,7 @@ def _trust_in(entry: ServerEntry) -> ServerTrust:
         outward=entry.outward,
         pins=entry.pins,
         instructions=entry.instructions,
+        max_result_characters=entry.max_result_characters or shown_characters,
     )
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from agent_mcp.sessions.sizes import RESULT_CHARACTERS
+
 PositiveSeconds = Annotated[float, Field(gt=0)]
 
 
@@ -91,6 +93,8 @@ class ServerEntry(BaseModel):
     """Folders and files that the server is told it may work in: absolute paths or `file://` URIs."""
     tools: tuple[str, ...] | None = None
     """Patterns over the server's own tool names; None: all."""
+    max_result_characters: Annotated[int, Field(gt=0)] | None = None
+    """How much text of one of its results the model is shown; None: as `server` says."""
 
 
 class CapsEntry(Strict):
@@ -263,6 +267,8 @@ class ServerSettings(Strict):
     max_sessions: Annotated[int, Field(gt=0)] = 1_000_000
     """In the store, closed ones too."""
     max_store_bytes: Annotated[int, Field(gt=0)] = 100 * 1024**3
+    max_result_characters: Annotated[int, Field(gt=0)] = RESULT_CHARACTERS
+    """How much text of one tool result a model is shown, whichever server it is from."""
     max_children: Annotated[int, Field(gt=0)] = 64
     """Processes of stdio servers at once; idle ones make room for new ones."""
     worker: WorkerSettings = WorkerSettings()

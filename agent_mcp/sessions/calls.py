@@ -6,6 +6,7 @@ from typing import Literal
 from agent_mcp.agent.messages import ToolCall, ToolResult, Usage
 from agent_mcp.sessions.events import ApprovalAsked, ApprovalGiven, ApprovalShown
 from agent_mcp.sessions.inputs import InputState
+from agent_mcp.sessions.sizes import RESULT_CHARACTERS
 from agent_mcp.sessions.veil import Hide, veiled
 
 CallStatus = Literal["pending", "running", "waiting", "ok", "error", "denied", "interrupted"]
@@ -31,6 +32,8 @@ class CallState:
     rule: str = ""
     """The rule that let it run or had it asked about, in words."""
     result: ToolResult | None = None
+    """Whole; the model reads it as `sizes` bounds it."""
+    shown_characters: int = RESULT_CHARACTERS
     inputs: list[InputState] = field(default_factory=list[InputState])
     """What its server has asked a person."""
     samples: list[Usage] = field(default_factory=list[Usage])

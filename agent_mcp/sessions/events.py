@@ -11,6 +11,7 @@ from agent_mcp.agent.messages import Content, Part, ReplyStop, ResultCode, StopR
 from agent_mcp.agent.spending import Bill
 from agent_mcp.agent.tools import Tool
 from agent_mcp.sessions.profile import Caps
+from agent_mcp.sessions.sizes import RESULT_CHARACTERS
 
 GrantScope = Literal["once", "arguments", "session"]
 
@@ -96,6 +97,8 @@ class ToolFinished:
     duration_ms: int = 0
     bill: Bill | None = None
     """What the called server has spent on it, where that is an agent too."""
+    shown_characters: int = RESULT_CHARACTERS
+    """How much of its text the model is shown. Here, so that another config does not change what a model has read."""
     kind: Literal["tool_result"] = "tool_result"
 
 

@@ -1,6 +1,6 @@
 """The loop's `Journal` on the session log: record first, then go on from what is recorded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent_mcp.agent.messages import Message, Reply, StopReason, ToolCall, ToolResult
 from agent_mcp.agent.spending import Bill
@@ -8,7 +8,10 @@ from agent_mcp.sessions.events import EventData, ModelReplied, ToolFinished, Tur
 from agent_mcp.sessions.log import REOPENING, SessionState, TurnState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import Charge, Claim, Clock, SessionStore
+from agent_mcp.sessions.profile import ServerTrust
 from agent_mcp.sessions.spending import NOTHING
+
+_TRUSTED = ServerTrust()
 
 
 class LogJournal:
@@ -24,8 +27,9 @@ class LogJournal:
         clock: Clock,
         agent: str = "",
         principal: str = "",
+        trust: Mapping[str, ServerTrust] | None = None,
     ):
-        """`agent` and `principal`: on whose account of the day goes what the turn spends."""
+        """`agent` and `principal`: on whose account of the day goes what the turn spends; `trust`: by server."""
         self.claim = claim
         self.state = state
         self._store = store
@@ -35,6 +39,7 @@ class LogJournal:
         self._read_to = 0
         self.principal = principal
         self._agent = agent
+        self._trust = trust or {}
         # Ahead of the state: of two appends on their way at once each must charge only what is its own.
         self._tally = state.tally.copy()
         self.bills: dict[str, Bill] = {}
@@ -92,6 +97,7 @@ class LogJournal:
 
     async def finished(self, result: ToolResult) -> None:
         """Record the result of one call."""
+        server = self.state.calls[result.call_id].server
         await self.append(
             ToolFinished(
                 result.call_id,
@@ -100,6 +106,7 @@ class LogJournal:
                 result.code,
                 result.duration_ms,
                 result.bill or self.bills.get(result.call_id),
+                self._trust.get(server, _TRUSTED).max_result_characters,
             )
         )
 

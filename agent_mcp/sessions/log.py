@@ -45,6 +45,7 @@ from agent_mcp.sessions.events import (
 )
 from agent_mcp.sessions.grants import Grants
 from agent_mcp.sessions.inputs import Inputs, InputState
+from agent_mcp.sessions.sizes import bounded
 from agent_mcp.sessions.spending import Tally, as_usage
 from agent_mcp.sessions.veil import Hide
 
@@ -329,6 +330,7 @@ class SessionState:
         state = self.calls[data.call_id]
         if state.result is not None:
             return
+        state.shown_characters = data.shown_characters
         state.result = ToolResult(
             data.call_id, data.content, data.is_error, data.code, data.duration_ms, state.call.provider_id
         )
@@ -336,7 +338,8 @@ class SessionState:
             self.heard[state.server] = min(state.step, self.heard.get(state.server, state.step))
         step = self.steps[-1]
         if state.step == step.number and step.finished:
-            self.history.append(in_order(step.reply, [c.result for c in step.calls if c.result is not None]))
+            results = [bounded(c.result, c.shown_characters) for c in step.calls if c.result is not None]
+            self.history.append(in_order(step.reply, results))
 
     def _decide(self, call_id: str, data: ApprovalGiven) -> None:
         call = self.calls[call_id]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Any, Literal
 
+from agent_mcp.sessions.sizes import RESULT_CHARACTERS
+
 
 @dataclass(frozen=True, slots=True)
 class Caps:
@@ -87,6 +89,8 @@ class ServerTrust:
     """What a changed definition of a tool leads to (see `pins`)."""
     instructions: bool = False
     """Whether its own instructions are added to the system text."""
+    max_result_characters: int = RESULT_CHARACTERS
+    """How much text of one of its results the model is shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,7 @@ class TurnRunner:
             clock=self._clock,
             agent=record.profile.agent,
             principal=record.principal,
+            trust=record.profile.trust,
         )
         try:
             with self._observer.turn(record, state, claim):

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from agent_mcp.config.profiles import profile_for
-from agent_mcp.config.schema import AgentEntry, ApprovalsEntry, BudgetEntry, Config, Defaults, ServerEntry
+from agent_mcp.config.schema import (
+    AgentEntry,
+    ApprovalsEntry,
+    BudgetEntry,
+    Config,
+    Defaults,
+    ServerEntry,
+    ServerSettings,
+)
 from agent_mcp.errors import AgentNotFoundError
 from agent_mcp.sessions.profile import ApprovalRules, Budget, ServerTrust
 
@@ -107,6 +115,14 @@ def test_what_an_entry_says_of_trust_is_in_the_profile_and_nothing_of_the_others
             instructions=True,
         )
     }
+
+
+def test_how_much_of_a_result_is_shown_says_the_servers_entry_before_our_own_settings() -> None:
+    docs = ServerEntry.model_validate({"command": "x", "max_result_characters": 5_000})
+    servers = {"docs": docs, "web": ServerEntry(command="x")}
+    made = Config(servers=servers, server=ServerSettings(max_result_characters=9_000))
+    shown = {name: trust.max_result_characters for name, trust in profile_for(made, None).trust.items()}
+    assert shown == {"docs": 5_000, "web": 9_000}
 
 
 @pytest.mark.parametrize(
