@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 import anyio
 from mcp.server.context import ServerRequestContext
-from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CallToolRequestParams,
     ElicitRequest,
@@ -22,6 +22,7 @@ from mcp_types import (
     InputRequiredResult,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from agent_mcp.server.relaying import given_by_retry
 from agent_mcp.server.settling import CHOICES, Answers, Decision
@@ -81,7 +82,7 @@ class ElicitingAsker:
     async def ask(
         self, session_id: str, calls: Sequence[CallState], *, seconds: float
     ) -> Answers | InputRequiredResult | None:
-        """Ask and wait; a host that fails to ask counts as one that can't."""
+        """Ask and wait; a host that fails to ask, or whose answer is none, counts as one that can't."""
         params = form_of(calls)
         if params is None:
             return None
@@ -91,7 +92,7 @@ class ElicitingAsker:
                 result = await self.ctx.session.elicit_form(
                     params.message, params.requested_schema, self.ctx.request_id
                 )
-            except (MCPError, NoBackChannelError):
+            except (MCPError, ValidationError):
                 return None
             return decided(result, [call.call.id for call in calls])
         return {}

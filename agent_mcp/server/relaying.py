@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 from mcp.server.context import ServerRequestContext
-from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp.shared.exceptions import MCPError
 from mcp_types import (
     ElicitRequest,
     ElicitRequestFormParams,
@@ -25,6 +25,7 @@ from mcp_types import (
     InputRequiredResult,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from agent_mcp.errors import PublicError
 from agent_mcp.sessions.events import InputAsked, InputGiven, InputShown
@@ -181,8 +182,11 @@ class Relay:
         with anyio.move_on_after(max(0.0, asked.expires_at - self._clock.now())) as scope:
             try:
                 result = await elicit(asked)
-            except (MCPError, NoBackChannelError) as error:
+            except MCPError as error:
                 log.info("the host could not ask: %s", error)
+            except ValidationError:
+                # Without its text, which shows what the person said.
+                log.info("the host's answer to a question does not fit the protocol")
         if not scope.cancelled_caught:
             await self._service.answer_input(session_id, given_of(asked.input_id, result))
 

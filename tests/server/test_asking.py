@@ -17,6 +17,7 @@ from agent_mcp.server.tools import Notify, PublishedTools
 from agent_mcp.sessions.events import ApprovalShown
 from agent_mcp.sessions.log import CallState
 from agent_mcp.sessions.profile import ApprovalRules, Profile
+from tests.support.asking import start_answering
 from tests.support.world import FunctionTools, World, calls, open_world, says
 
 pytestmark = pytest.mark.anyio
@@ -115,6 +116,15 @@ async def test_dismissing_the_question_leaves_the_calls_waiting_for_approve(tmp_
 async def test_a_host_that_cannot_ask_gets_the_approvals_in_the_result(tmp_path: Path, era: Era) -> None:
     async with host(tmp_path, era, None) as (_, call):
         result = content(await call("start_session", message="go"))
+    assert (result["status"], len(result["approvals"])) == ("needs_approval", 2)
+
+
+async def test_an_answer_that_does_not_fit_the_protocol_leaves_the_calls_waiting(tmp_path: Path) -> None:
+    with anyio.fail_after(15):
+        async with open_world(tmp_path, *PLAN, profile=ASK, tools=FunctionTools({"echo": echo})) as w:
+            tools = PublishedTools(w.service, feed=w.feed, clock=w.clock)
+            server = build_server(tools, settings=ServerSettings(wait_seconds=5), listed=lambda: None)
+            result = await start_answering(server, {"action": "accept", "content": {"call_1": {"deep": [1]}}})
     assert (result["status"], len(result["approvals"])) == ("needs_approval", 2)
 
 

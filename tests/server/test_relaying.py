@@ -14,11 +14,11 @@ from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 
 from agent_mcp.config.schema import ServerSettings
 from agent_mcp.server import relaying
-from agent_mcp.server.app import build_server
+from agent_mcp.server.app import McpServer, build_server
 from agent_mcp.server.tools import PublishedTools
 from agent_mcp.sessions import answering
 from agent_mcp.sessions.profile import Budget, Profile
-from tests.support.asking import FORM, AskingTools
+from tests.support.asking import FORM, AskingTools, start_answering
 from tests.support.world import World, calls, open_world, says, until
 
 pytestmark = pytest.mark.anyio
@@ -30,12 +30,15 @@ ONE = [calls(("t__ask", {"text": "Which name?"})), says("done")]
 NOTE = "Nobody could answer"
 
 
+def server_of(w: World) -> McpServer:
+    tools = PublishedTools(w.service, feed=w.feed, clock=w.clock)
+    return build_server(tools, settings=ServerSettings(wait_seconds=8), listed=lambda: None)
+
+
 @asynccontextmanager
 async def host_of(w: World, era: Era, asked: ElicitationFnT | None) -> AsyncGenerator[Call]:
     """A host in this process, with or without a way to ask its user."""
-    tools = PublishedTools(w.service, feed=w.feed, clock=w.clock)
-    server = build_server(tools, settings=ServerSettings(wait_seconds=8), listed=lambda: None)
-    async with Client(server, mode=era, elicitation_callback=asked) as client:
+    async with Client(server_of(w), mode=era, elicitation_callback=asked) as client:
 
         async def call(name: str, **arguments: Any) -> dict[str, Any]:
             result: CallToolResult = await client.call_tool(name, arguments)
@@ -137,6 +140,15 @@ async def test_a_user_who_says_no_is_believed(
         noted = note_of(w)
     assert answers == [{"action": action, "content": None}]
     assert not noted
+
+
+async def test_an_answer_that_does_not_fit_the_protocol_counts_as_none(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        result = await start_answering(server_of(w), {"action": "banana"})
+        answers = await said(w, result["session_id"])
+        noted = note_of(w)
+    assert (result["status"], result["text"], noted) == ("idle", "done", True)
+    assert answers == [{"action": "cancel", "content": None}]
 
 
 @pytest.mark.parametrize("era", ERAS)

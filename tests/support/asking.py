@@ -3,6 +3,10 @@
 import json
 from typing import Any
 
+from mcp.client._memory import InMemoryTransport
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+
 from agent_mcp.agent.messages import Text, ToolCall, ToolResult, UserMessage
 from agent_mcp.agent.tools import Tool
 from agent_mcp.sessions.inquiries import Question, Refusal, SampleRequest
@@ -58,3 +62,39 @@ async def _sampled(scope: ToolScope, call_id: str, text: str) -> str:
     assert scope.sample is not None
     outcome = await scope.sample(call_id, SampleRequest((UserMessage(text),), "Be brief.", 7))
     return outcome.reason if isinstance(outcome, Refusal) else f"{outcome.model}: {outcome.text}"
+
+
+async def start_answering(server: Any, answer: dict[str, Any]) -> dict[str, Any]:
+    """What `start_session` says to a host up to 2025-11-25 that answers all it is asked with `answer`.
+
+    By hand: the SDK's own client sends nothing that does not fit the protocol.
+    """
+    opening: dict[str, Any] = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"elicitation": {}},
+        "clientInfo": _INFO,
+    }
+    call = {"name": "start_session", "arguments": {"message": "go"}}
+    async with InMemoryTransport(server) as (incoming, outgoing):
+        await outgoing.send(_sent(JSONRPCRequest(jsonrpc="2.0", id=1, method="initialize", params=opening)))
+        await incoming.receive()
+        ready = JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized")
+        await outgoing.send(_sent(ready))
+        await outgoing.send(_sent(JSONRPCRequest(jsonrpc="2.0", id=2, method="tools/call", params=call)))
+        async for message in incoming:
+            assert isinstance(message, SessionMessage)
+            match message.message:
+                case JSONRPCRequest(id=number):
+                    await outgoing.send(_sent(JSONRPCResponse(jsonrpc="2.0", id=number, result=answer)))
+                case JSONRPCResponse(id=2, result=result):
+                    return result["structuredContent"]
+                case _:
+                    pass
+    raise EOFError("the server has ended")
+
+
+_INFO = {"name": "by hand", "version": "1"}
+
+
+def _sent(message: JSONRPCRequest | JSONRPCNotification | JSONRPCResponse) -> SessionMessage:
+    return SessionMessage(message)
