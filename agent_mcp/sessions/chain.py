@@ -6,7 +6,6 @@ process-wide counter would refuse wide trees and miss long chains over several p
 """
 
 import hashlib
-import math
 import secrets
 from collections.abc import Mapping
 from typing import Any, cast
@@ -31,6 +30,9 @@ SERVER_NAME = "agent-mcp"
 DEPTH_VARIABLE = "AGENT_MCP_DEPTH"
 MAX_DEPTH = 5
 """So many agents may stand above a new session."""
+MOST = 1e12
+"""Larger figures, of tokens as of dollars, are nobody's: sums of them would fit neither the store nor JSON."""
+_TURN_CHARACTERS = 200
 
 
 def chain_name(session_id: str) -> str:
@@ -58,7 +60,7 @@ def may_spend(tool_name: str) -> bool:
 
 
 def allowance_of(meta: Mapping[str, Any]) -> Caps:
-    """What a call's `_meta` allows its turn to spend; whatever is no number from 0 up is left out."""
+    """What a call's `_meta` allows its turn to spend; whatever is no number from 0 to `MOST` is left out."""
     given: object = meta.get(ALLOWANCE_KEY)
     if not isinstance(given, dict):
         return Caps()
@@ -74,15 +76,14 @@ def to_bill(turn: str, spent: Spent) -> dict[str, Any]:
 
 
 def bill_of(meta: object, server: str) -> Bill | None:
-    """The bill in a result's `_meta`; None if there is none that makes sense."""
+    """The bill in a result's `_meta`; None if there is none. What is no number from 0 to `MOST` counts as 0."""
     given = cast("dict[str, Any]", meta).get(BILL_KEY) if isinstance(meta, dict) else None
     if not isinstance(given, dict):
         return None
     bill = cast("dict[str, Any]", given)
     figures = {name: int(_number(bill.get(name)) or 0) for name in (*_BILLED, "unpriced")}
-    return Bill(
-        f"{server}/{bill.get('turn')}", Spent(**figures, cost_usd=_number(bill.get("cost_usd")) or 0.0)
-    )
+    turn = f"{server}/{bill.get('turn')}"[:_TURN_CHARACTERS]
+    return Bill(turn, Spent(**figures, cost_usd=_number(bill.get("cost_usd")) or 0.0))
 
 
 _BILLED = ("steps", "tool_calls", "input_tokens", "output_tokens")
@@ -91,7 +92,7 @@ _BILLED = ("steps", "tool_calls", "input_tokens", "output_tokens")
 def _number(value: object) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return value if 0 <= value <= MOST else None
 
 
 def session_of_call(key: str) -> str:

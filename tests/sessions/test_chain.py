@@ -7,7 +7,18 @@ import anyio
 import pytest
 
 from agent_mcp.errors import RecursionLimitError
-from agent_mcp.sessions.chain import ANCESTRY_KEY, MAX_DEPTH, ancestry_of, depth_of
+from agent_mcp.sessions.chain import (
+    ALLOWANCE_KEY,
+    ANCESTRY_KEY,
+    BILL_KEY,
+    MAX_DEPTH,
+    allowance_of,
+    ancestry_of,
+    bill_of,
+    depth_of,
+)
+from agent_mcp.sessions.profile import Caps
+from agent_mcp.sessions.spending import NOTHING
 from agent_mcp.sessions.start import StartRequest
 from tests.support.world import open_world
 
@@ -57,3 +68,11 @@ def test_an_odd_ancestry_counts_as_none(odd: Any) -> None:
 @pytest.mark.parametrize(("text", "depth"), [("", 0), ("3", 3), ("-1", 0), ("x", 0)])
 def test_the_depth_comes_from_the_environment(text: str, depth: int) -> None:
     assert depth_of({"AGENT_MCP_DEPTH": text}) == depth
+
+
+@pytest.mark.parametrize("odd", [10**400, 10**30, 1e308, float("inf"), float("nan"), -1, True, "7", [], None])
+def test_figures_that_nobody_can_mean_are_left_out(odd: Any) -> None:
+    assert allowance_of({ALLOWANCE_KEY: {"tokens": odd, "steps": 3}}) == Caps(steps=3)
+    bill = bill_of({BILL_KEY: {"turn": "t" * 10_000, "input_tokens": odd, "cost_usd": odd}}, "s")
+    assert bill is not None
+    assert (bill.spent, len(bill.turn) < 1_000) == (NOTHING, True)
