@@ -25,6 +25,7 @@ from agent_mcp.downstream.faults import (
     LOST,
     NOT_SENT,
     SESSION_GONE,
+    TOO_LARGE,
     ConnectionLostError,
     DownstreamError,
     RpcError,
@@ -41,6 +42,7 @@ _log = logging.getLogger(__name__)
 _MAX_INPUT_ROUNDS = 10
 _SHOWN_DATA_CHARACTERS = 1000
 _CONNECTION_CLOSED = -32000
+_EVENT_TOO_LARGE = "SSE stream failed: Server-sent event exceeded"
 _MAY_HAVE_HAPPENED = "what it was to do may have happened all the same"
 
 
@@ -214,7 +216,14 @@ def _is_loss(error: RpcError) -> bool:
 
     -32000 alone says nothing: servers use it for errors of their own.
     """
+    if _is_too_large(error):
+        return False
     return error.code == LOST or (error.code == _CONNECTION_CLOSED and error.message.startswith("SSE stream"))
+
+
+def _is_too_large(error: RpcError) -> bool:
+    """Whether the answer was longer than is read; of an event the SDK says so, and in these words alone."""
+    return error.code == TOO_LARGE or error.message.startswith(_EVENT_TOO_LARGE)
 
 
 def _explained(error: DownstreamError | TimeoutError, order: Order) -> tuple[ResultCode, str]:
@@ -235,6 +244,10 @@ def _explained(error: DownstreamError | TimeoutError, order: Order) -> tuple[Res
             return "SERVER_UNAVAILABLE", f"server {server} is down: {error}"
         case RpcError(code=code) if code in (NOT_SENT, SESSION_GONE):
             return "SERVER_UNAVAILABLE", f"server {server} is down: {error}"
+        case RpcError() if _is_too_large(error):
+            reason = error.message.rstrip(".")
+            way_out = f"Ask for less at a time; {_MAY_HAVE_HAPPENED}"
+            return "TOOL_ERROR", f"the answer is too large: {reason}. {way_out}"
         case RpcError():
             data = f"; {_shown(error.data)}" if error.data is not None else ""
             return "TOOL_ERROR", f"{error.message}{data}"

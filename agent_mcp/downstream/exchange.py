@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from agent_mcp.downstream.bodies import read_whole
 from agent_mcp.downstream.faults import UnavailableError
 
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -23,15 +24,7 @@ async def send(client: httpx2.AsyncClient, request: httpx2.Request, *, server_ur
     """
     _refuse_clear_text(request.url, server_url)
     response = await client.send(request, stream=True)
-    try:
-        body = await _read(response)
-    finally:
-        await response.aclose()
-    whole = httpx2.Response(
-        response.status_code, headers=_without_coding(response.headers), content=body, request=request
-    )
-    whole.next_request = response.next_request
-    return whole
+    return await read_whole(response, most_bytes=_MAX_ANSWER_BYTES)
 
 
 def _refuse_clear_text(url: httpx2.URL, server_url: str) -> None:
@@ -41,20 +34,3 @@ def _refuse_clear_text(url: httpx2.URL, server_url: str) -> None:
     server = urlsplit(server_url)
     if (server.scheme, server.hostname) != (url.scheme, url.host):
         raise UnavailableError(f"its login leads to {url.scheme}://{url.host}, which is not https")
-
-
-async def _read(response: httpx2.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise UnavailableError(
-                f"{response.url.host} answers its login with more than {_MAX_ANSWER_BYTES} bytes"
-            )
-    return bytes(body)
-
-
-def _without_coding(headers: httpx2.Headers) -> httpx2.Headers:
-    """The body is decoded by now."""
-    kept = [(name, value) for name, value in headers.multi_items() if name.lower() != "content-encoding"]
-    return httpx2.Headers(kept)

@@ -2,6 +2,7 @@
 
 DownstreamError
 ├── UnavailableError      no connection, and why
+│   └── TooLargeError     an answer is longer than is read
 ├── ConnectionLostError   the connection ended before the answer came
 └── RpcError              the server (or its HTTP front) answered with an error
 """
@@ -20,6 +21,9 @@ LOST = -33004
 NEEDS_LOGIN = -33005
 """An RpcError of our own HTTP client: the server wants a token that we don't have, and ran nothing."""
 
+TOO_LARGE = -33006
+"""An RpcError of our own HTTP client: the answer was longer than is read. What was asked for has been done."""
+
 
 class DownstreamError(Exception):
     """The root of what this room raises inside itself."""
@@ -27,6 +31,10 @@ class DownstreamError(Exception):
 
 class UnavailableError(DownstreamError):
     """There is no connection; the message says why, for people and models."""
+
+
+class TooLargeError(UnavailableError):
+    """An answer is longer than is read; the message names the bound."""
 
 
 class ConnectionLostError(DownstreamError):

@@ -19,24 +19,27 @@ from mcp.client.streamable_http import streamable_http_client
 from agent_mcp.config.blot import Hide
 from agent_mcp.config.linklocal import LinkLocalError
 from agent_mcp.downstream.bearer import Bearer
+from agent_mcp.downstream.bodies import read_whole
 from agent_mcp.downstream.faults import (
     HTTP_STATUS,
     LOST,
     NEEDS_LOGIN,
     NOT_SENT,
     SESSION_GONE,
+    TOO_LARGE,
+    TooLargeError,
     UnavailableError,
     reason_of,
 )
 from agent_mcp.downstream.guarded import BearerClient
 from agent_mcp.downstream.streams import StreamsWire
+from agent_mcp.downstream.wire import MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 30.0
 _SSE_READ_SECONDS = 24 * 3600.0
 """An SSE stream is silent while nobody calls; our own timeouts bound each call."""
-_MAX_SSE_EVENT_BYTES = 64 * 1024 * 1024
 _SHOWN_BODY_CHARACTERS = 200
 _MOST_BODY_CHARACTERS = 64 * 1024
 _SESSION_HEADER = "mcp-session-id"
@@ -61,7 +64,7 @@ async def open_http(
             allow_link_local=allow_link_local,
             bearer=bearer,
         ) as client,
-        streamable_http_client(url, http_client=client, max_sse_event_size=_MAX_SSE_EVENT_BYTES) as (
+        streamable_http_client(url, http_client=client, max_sse_event_size=MESSAGE_BYTES) as (
             read,
             write,
         ),
@@ -85,7 +88,7 @@ async def open_sse(
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        return BearerClient(
+        return _BoundedClient(
             allow_link_local=allow_link_local, bearer=bearer, headers=headers, timeout=timeout, auth=auth
         )
 
@@ -101,6 +104,14 @@ async def open_sse(
         raise UnavailableError(hide(_status_text(error.response))) from error
 
 
+class _BoundedClient(BearerClient):
+    """What the older transport needs: it reads all of every answer but that of its one stream."""
+
+    async def send(self, request: httpx2.Request, *args: Any, **options: Any) -> httpx2.Response:
+        response = await super().send(request, *args, **options)
+        return response if _is_stream(response) else await read_whole(response, most_bytes=MESSAGE_BYTES)
+
+
 class PlainSpokenClient(BearerClient):
     """An HTTP client that turns what befalls a JSON-RPC request into a JSON-RPC error."""
 
@@ -112,20 +123,43 @@ class PlainSpokenClient(BearerClient):
         """Send; a JSON-RPC request always gets an answer, everything else goes its usual way."""
         message = _message_of(request)
         if message is None:
-            return await super().send(request, *args, **options)
+            return await self._send(request, None, *args, **options)
         try:
-            response = await super().send(request, *args, **options)
+            response = await self._send(request, message, *args, **options)
         except LinkLocalError as error:
             return _error_response(request, message, NOT_SENT, str(error))
+        except TooLargeError as error:
+            return _error_response(request, message, TOO_LARGE, str(error))
         except UnavailableError as error:
             return _error_response(request, message, NEEDS_LOGIN, self._hide(str(error)))
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
             return _error_response(request, message, NOT_SENT, f"could not connect: {reason_of(error)}")
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
             return _error_response(request, message, LOST, reason_of(error))
         if response.status_code < HTTPStatus.BAD_REQUEST or "id" not in message:
             return response
-        return await _plain_answer(request, message, response, self._hide)
+        return _plain_answer(request, message, response, self._hide)
+
+    async def _send(
+        self, request: httpx2.Request, message: dict[str, Any] | None, *args: Any, **options: Any
+    ) -> httpx2.Response:
+        response = await super().send(request, *args, **options)
+        if _is_read_whole(message, response):
+            return await read_whole(response, most_bytes=MESSAGE_BYTES)
+        return response
+
+
+def _is_stream(response: httpx2.Response) -> bool:
+    is_events = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+    return is_events and response.status_code < HTTPStatus.BAD_REQUEST
+
+
+def _is_read_whole(message: dict[str, Any] | None, response: httpx2.Response) -> bool:
+    """Whether the SDK, or we, would read the body to its end; some servers never end one that nobody reads."""
+    if response.has_redirect_location or response.request.method == "DELETE":
+        return True
+    is_request = message is not None and "id" in message
+    return is_request and response.status_code != HTTPStatus.ACCEPTED and not _is_stream(response)
 
 
 def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
@@ -139,11 +173,11 @@ def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
     return cast("dict[str, Any]", message) if isinstance(message, dict) and "method" in message else None
 
 
-async def _plain_answer(
+def _plain_answer(
     request: httpx2.Request, message: dict[str, Any], response: httpx2.Response, hide: Hide
 ) -> httpx2.Response:
     """An HTTP error as a JSON-RPC error: the server's own if it sent one."""
-    body = (await response.aread()).decode("utf-8", "replace")
+    body = response.content.decode("utf-8", "replace")
     if _forgot_session(request, response, body):
         return _error_response(request, message, SESSION_GONE, "the server no longer knows this connection")
     if _is_rpc_error(body):

@@ -21,7 +21,7 @@ from anyio.abc import Process
 from agent_mcp.config.blot import Hide
 from agent_mcp.downstream.faults import ConnectionLostError, UnavailableError
 from agent_mcp.downstream.lines import LineCutter
-from agent_mcp.downstream.wire import Deliver, JsonObject
+from agent_mcp.downstream.wire import MESSAGE_BYTES, Deliver, JsonObject
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ _SLOW_POLL_SECONDS = 0.25
 _STDERR_LINES = 50
 _SHOWN_LINES = 5
 _LINE_CHARACTERS = 500
-_MESSAGE_BYTES = 64 * 1024 * 1024
-"""A server that writes more in one message would fill our memory; over HTTP an event has the same bound."""
 _LINE_BYTES = 64 * 1024
 """What is looked at of a line; a secret that begins within what is shown ends within this."""
 
@@ -119,9 +117,9 @@ class StdioWire:
         return f"stderr: {' | '.join(lines)}" if lines else ""
 
     async def _read_messages(self, deliver: Deliver) -> None:
-        async for line in _lines(self._process.stdout, _MESSAGE_BYTES):
-            if len(line) > _MESSAGE_BYTES:
-                raise UnavailableError(f"it sent a message of more than {_MESSAGE_BYTES} bytes")
+        async for line in _lines(self._process.stdout, MESSAGE_BYTES):
+            if len(line) > MESSAGE_BYTES:
+                raise UnavailableError(f"it sent a message of more than {MESSAGE_BYTES} bytes")
             for message in _messages_in(line):
                 deliver(message)
             if not line.lstrip().startswith((b"{", b"[")):

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 JsonObject = dict[str, Any]
 
+MESSAGE_BYTES = 64 * 1024 * 1024
+"""A server that writes more in one message would fill our memory; the same over every transport."""
+
 
 class Deliver(Protocol):
     """Takes each message as it comes."""

@@ -135,7 +135,7 @@ async def test_a_secret_that_a_line_is_cut_through_is_hidden_first() -> None:
 async def test_a_message_without_end_ends_the_connection_and_fills_no_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stdio, "_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr(stdio, "MESSAGE_BYTES", 100_000)
     code = "import sys\nwhile True: sys.stdout.write('x' * 4096)"
     with anyio.fail_after(10):
         async with hub_of(s=ServerEntry(command=sys.executable, args=("-c", code))) as hub:
