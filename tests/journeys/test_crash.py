@@ -1,14 +1,12 @@
-"""`kill -9` in the middle of a turn, and what the next start makes of it."""
+"""`kill -9` in the middle of a turn, and what the next start makes of it; `test_crash_matrix` kills at every write."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
-from tests.support.host import Home, Json, ServerProcess, open_client, open_host, open_server, until
-from tests.support.journey import call, calls, open_scene, release, says, transcript, work_done
+from tests.support.host import Home, open_client, open_host, open_server, until
+from tests.support.journey import call, calls, open_scene, release, says, work_done
 
 pytestmark = pytest.mark.anyio
 
@@ -105,83 +103,3 @@ async def test_a_turn_that_kills_its_process_is_given_up(tmp_path: Path) -> None
     )
     assert deaths == 3, "three starts found nothing new in the log"
     assert work_done(scene.home) == ["die"] * 4
-
-
-MANY = {
-    "all": [
-        replace(calls(call("look", item="a"), call("put", item="b")), delay_seconds=0.03),
-        replace(calls(call("look", item="c"), call("look", item="d")), delay_seconds=0.03),
-        says("All done.", delay_seconds=0.03),
-    ]
-}
-UNDISTURBED = [
-    ("user_message", ()),
-    ("tools_fixed", ()),
-    ("model_reply", ("a", "b")),
-    ("tool_result", ("a",)),
-    ("tool_result", ("b",)),
-    ("model_reply", ("c", "d")),
-    ("tool_result", ("c",)),
-    ("tool_result", ("d",)),
-    ("model_reply", ()),
-    ("turn_ended", ()),
-]
-
-
-@pytest.mark.parametrize("points", [(1, 4, 7, 10), (2, 5, 8, 11), (3, 6, 9, 12)])
-async def test_kills_at_any_events_leave_the_log_as_if_nothing_had_been(
-    tmp_path: Path, points: tuple[int, ...]
-) -> None:
-    with anyio.fail_after(40):
-        async with open_scene(tmp_path, MANY) as scene:
-            async with open_host(scene.home) as host:
-                await host.call("start_session", session_id="s1", message="all", wait_seconds=0)
-                await kill_after(points[0], host.server, scene.home)
-            for events in points[1:]:
-                async with open_server(scene.home) as server:
-                    await kill_after(events, server, scene.home)
-            async with open_host(scene.home) as host:
-                ended = await host.call("send_message", session_id="s1")
-                entries = await transcript(host, "s1")
-    log = scene.home.events()
-    assert ended["text"] == "All done."
-    assert [seq for _, seq, *_ in log] == list(range(1, len(log) + 1))
-    assert normalized(log) == UNDISTURBED
-    assert [entry["type"] for entry in entries].count("tool_result") == 4
-
-
-async def kill_after(events: int, server: ServerProcess, home: Home) -> None:
-    """Kill the server as soon as the log holds so many events."""
-    with anyio.fail_after(20):
-        while len(home.kinds()) < events:
-            await anyio.sleep(0.001)
-    await server.kill()
-
-
-def normalized(log: list[tuple[str, int, int, str, Json]]) -> list[tuple[str, tuple[str, ...]]]:
-    """The log without ids and without what a restart repeats; results of one step in the order of its calls."""
-    items: dict[str, str] = {}
-    lines: list[tuple[str, tuple[str, ...]]] = []
-    for _, _, _, kind, data in log:
-        if kind == "model_reply":
-            items |= {part["id"]: part["arguments"]["item"] for part in data["parts"] if "arguments" in part}
-            called = (part["arguments"]["item"] for part in data["parts"] if "arguments" in part)
-            lines.append((kind, tuple(called)))
-        elif kind == "tool_result":
-            lines.append((kind, (items[data["call_id"]],)))
-        elif kind not in ("tool_started", "delivered"):
-            lines.append((kind, ()))
-    return list(sorted_results(lines))
-
-
-def sorted_results(lines: list[tuple[str, tuple[str, ...]]]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The lines with each run of results sorted: parallel calls end in any order."""
-    results: list[tuple[str, tuple[str, ...]]] = []
-    for line in lines:
-        if line[0] == "tool_result":
-            results.append(line)
-            continue
-        yield from sorted(results)
-        results.clear()
-        yield line
-    yield from sorted(results)
