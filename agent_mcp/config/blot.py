@@ -49,6 +49,14 @@ class Blot:
                 text = text.replace(form, MASK)
         return text
 
+    def settled(self, text: str) -> int:
+        """How many characters of a text that goes on can be blotted by themselves: the rest may be, or overlap with,
+        the beginning of a secret whose end is still to come. Nearly always it is all of them."""
+        end = min((_unfinished(text, form) for form in self._forms), default=len(text))
+        while cut := [start for form in self._forms if (start := _cut_through(text, form, end)) < end]:
+            end = min(cut)
+        return end
+
     def data(self, encoded: str) -> str:
         """Base64 data of the same length, with zeros in the place of every secret, so that it can still be decoded."""
         for form in self._base64:
@@ -68,6 +76,20 @@ class Blot:
                 return {self(key): self.json(item) for key, item in items}
             case _:
                 return value
+
+
+def _unfinished(text: str, form: str) -> int:
+    """Where the text ends in a beginning of the form, the longest; the text's length where it does not."""
+    start = text.find(form[0], max(0, len(text) - len(form) + 1))
+    while start >= 0 and not form.startswith(text[start:]):
+        start = text.find(form[0], start + 1)
+    return len(text) if start < 0 else start
+
+
+def _cut_through(text: str, form: str, at: int) -> int:
+    """Where the form begins that a cut would go through; `at` itself where there is none."""
+    start = text.find(form, max(0, at - len(form) + 1), at + len(form) - 1)
+    return at if start < 0 else start
 
 
 def forms_of(secret: str) -> frozenset[str]:

@@ -67,3 +67,24 @@ def test_of_what_is_renewed_the_last_two_are_known() -> None:
     for token in ("token-one", "token-two", "token-two", "token-three"):
         blot.learn(token)
     assert blot("for-good token-one token-two token-three") == "*** token-one *** ***"
+
+
+@given(
+    secrets=st.lists(st.text("ab", min_size=6, max_size=9), max_size=3),
+    pieces=st.lists(st.text("ab", max_size=8), max_size=12),
+)
+def test_a_text_that_comes_in_pieces_is_blotted_as_if_it_were_there_whole(
+    secrets: list[str], pieces: list[str]
+) -> None:
+    blot, held, passed_on = Blot(secrets), "", ""
+    for piece in pieces:
+        held += piece
+        settled = blot.settled(held)
+        passed_on, held = passed_on + blot(held[:settled]), held[settled:]
+    assert passed_on + blot(held) == blot("".join(pieces))
+
+
+def test_only_what_may_begin_a_secret_waits_for_the_rest() -> None:
+    assert BLOT.settled("nothing of the kind") == len("nothing of the kind")
+    assert BLOT.settled(f"it is {SECRET[:-1]}") == len("it is ")
+    assert BLOT.settled(f"it is {SECRET}.") == len(f"it is {SECRET}.")
