@@ -37,15 +37,16 @@ async def test_an_idle_process_of_another_session_makes_room_for_a_new_one() -> 
 
 async def test_a_process_at_work_is_left_alone_and_the_new_one_is_refused_with_the_way_out() -> None:
     results: list[ToolResult] = []
+    begun = anyio.Event()
     with anyio.fail_after(20):
         async with open_hub(TWO, {}, {}, max_children=1) as hub, anyio.create_task_group() as tasks:
-            toolbox = await hub.open_toolbox(scope("one", session_id="s1"))
+            toolbox = await hub.open_toolbox(scope("one", session_id="s1", emit=lambda _: begun.set()))
 
             async def slow() -> None:
                 results.append(await ask(toolbox, "one__slow", seconds=0.5))
 
             tasks.start_soon(slow)
-            await anyio.wait_all_tasks_blocked()
+            await begun.wait()
             (refused,) = await _opened(hub, "s2", "one")
             assert "all of them work" in refused
             assert "server.max_children" in refused
