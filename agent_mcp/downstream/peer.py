@@ -19,6 +19,8 @@ from agent_mcp.sessions.patience import Patience
 
 _log = logging.getLogger(__name__)
 
+_NUMBER_DIGITS = 20
+"""Longer numbers of requests are none of ours; `int` refuses very long ones."""
 _CANCEL_NOTICE_SECONDS = 0.3
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
@@ -173,11 +175,10 @@ class Peer:
             return
         report = cast("JsonObject", params)
         waiter = self._waiter_of(report.get("progressToken"))
-        progress, total, text = report.get("progress"), report.get("total"), report.get("message")
-        if waiter is None or waiter.on_progress is None or not isinstance(progress, int | float):
+        progress, text = _as_figure(report.get("progress")), report.get("message")
+        if waiter is None or waiter.on_progress is None or progress is None:
             return
-        known = float(total) if isinstance(total, int | float) else None
-        waiter.on_progress(float(progress), known, text if isinstance(text, str) else "")
+        waiter.on_progress(progress, _as_figure(report.get("total")), text if isinstance(text, str) else "")
 
     def _answer(self, message: JsonObject, stream: int | None) -> None:
         if self._tasks is not None:
@@ -192,9 +193,17 @@ class Peer:
 
 def _as_number(number: object) -> int | None:
     # Some servers send the number back as a string.
-    if isinstance(number, str) and number.isdecimal():
+    if isinstance(number, str) and number.isdecimal() and len(number) <= _NUMBER_DIGITS:
         return int(number)
     return number if isinstance(number, int) else None
+
+
+def _as_figure(value: object) -> float | None:
+    """A number of the wire; what is none, or has no float, is left out."""
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
 
 
 def _rpc_error(error: JsonObject) -> RpcError:

@@ -22,6 +22,15 @@ _STRANGE: list[JsonObject] = [
 ]
 
 
+_PROGRESS = "notifications/progress"
+_HUGE: list[JsonObject] = [
+    {"id": "9" * 5000, "result": {}},
+    {"method": _PROGRESS, "params": {"progressToken": "9" * 5000, "progress": 1}},
+    {"method": _PROGRESS, "params": {"progressToken": 1, "progress": 10**400}},
+    {"method": _PROGRESS, "params": {"progressToken": 1, "progress": 2, "total": 10**400, "message": "two"}},
+]
+
+
 def _never(_: JsonObject) -> None:
     return None
 
@@ -59,6 +68,26 @@ async def test_strange_messages_are_passed_over() -> None:
             for message in _STRANGE:
                 wire.tell(message)
     assert seen == ["notifications/other"]
+
+
+async def test_figures_that_no_float_holds_do_not_end_the_connection() -> None:
+    wire = MemoryWire(_never)
+    heard: list[tuple[float, float | None, str]] = []
+
+    def hear(progress: float, total: float | None, text: str) -> None:
+        heard.append((progress, total, text))
+
+    async def tell() -> None:
+        await _until_sent(wire)
+        for message in _HUGE:
+            wire.tell(message)
+        wire.tell({"id": 1, "result": {"ok": True}})
+
+    with anyio.fail_after(2):
+        async with open_peer(wire, lambda _: None) as peer, anyio.create_task_group() as tasks:
+            tasks.start_soon(tell)
+            assert await peer.request("m", {}, on_progress=hear) == {"ok": True}
+    assert heard == [(2, None, "two")]
 
 
 async def test_a_request_ends_when_the_other_side_is_gone() -> None:
