@@ -86,7 +86,7 @@ async def test_figures_that_no_float_holds_do_not_end_the_connection() -> None:
     with anyio.fail_after(2):
         async with open_peer(wire, lambda _: None) as peer, anyio.create_task_group() as tasks:
             tasks.start_soon(tell)
-            assert await peer.request("m", {}, on_progress=hear) == {"ok": True}
+            assert await peer.request("m", {"_meta": {}}, on_progress=hear) == {"ok": True}
     assert heard == [(2, None, "two")]
 
 
