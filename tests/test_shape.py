@@ -45,6 +45,14 @@ def test_serving_imports_no_provider_sdk() -> None:
     assert _run(code).strip() == "[]"
 
 
+@pytest.mark.parametrize("command", ["approvals", "sessions", "install", "db"])
+def test_commands_that_start_no_server_import_no_mcp(command: str) -> None:
+    code = (
+        f"import agent_mcp.cli.{command}, sys\nprint([m for m in ('mcp', 'mcp_types') if m in sys.modules])"
+    )
+    assert _run(code).strip() == "[]"
+
+
 def _run(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=True

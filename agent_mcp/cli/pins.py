@@ -1,17 +1,21 @@
 """Pinned definitions of tools, for who looks after them: `agent-mcp approvals pins`, and `doctor`'s look at them."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agent_mcp.cli.findings import Finding
 from agent_mcp.config.paths import identity_of
 from agent_mcp.config.schema import Config
-from agent_mcp.downstream.hub import ServerReport
 from agent_mcp.errors import ConfigError, InvalidArgumentError, PublicError
 from agent_mcp.sessions.pinning import entry_of
 from agent_mcp.sessions.pins import Pin
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.sessions.transcript import cut
 from agent_mcp.store.open import default_store_url, open_store
+
+if TYPE_CHECKING:
+    # With it comes all of MCP, a second of a command that starts no server.
+    from agent_mcp.downstream.hub import ServerReport
 
 _SHOWN_CHARACTERS = 300
 
@@ -46,7 +50,7 @@ async def accept_pins(store: SessionStore, config: Config, server: str) -> None:
 
 
 async def check_pins(
-    config: Config, environ: Mapping[str, str], reports: Mapping[str, ServerReport]
+    config: Config, environ: Mapping[str, str], reports: Mapping[str, "ServerReport"]
 ) -> Sequence[Finding]:
     """What differs now; it is kept as seen, so that it can be accepted. A server that was never used stays so."""
     findings: list[Finding] = []
@@ -60,7 +64,7 @@ async def check_pins(
     return findings
 
 
-async def _check(store: SessionStore, config: Config, name: str, report: ServerReport) -> Sequence[Finding]:
+async def _check(store: SessionStore, config: Config, name: str, report: "ServerReport") -> Sequence[Finding]:
     entry = _entry(config, name)
     if report.offer is None or config.servers[name].pins == "off" or not await store.pins(entry):
         return ()
