@@ -15,6 +15,7 @@ import pytest
 from tests.support.crash.matrix import WRITES, points, verdicts
 from tests.support.crash.mortal import Point, read_boundary
 from tests.support.crash.serve import crash_environ
+from tests.support.crash.serve import main as mortal_agent_mcp
 from tests.support.crash.turn import POLICIES, TOOLS, Case, Policy, live
 from tests.support.crash.verdict import judge
 from tests.support.host import open_client, open_host, open_server
@@ -96,7 +97,7 @@ async def test_the_whole_server_killed_again_and_again_loses_and_repeats_nothing
                 note = tmp_path / f"boundary-{number}.json"
                 scene.home.environ |= crash_environ(Point(write, moment), note)
                 async with (
-                    open_server(scene.home, module="tests.support.crash.serve") as server,
+                    open_server(scene.home, program=mortal_agent_mcp) as server,
                     open_client(server) as host,
                 ):
                     await host.call("start_session", **start, wait_seconds=0)

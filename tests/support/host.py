@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,11 +19,13 @@ import anyio
 import jsonschema
 import mcp_types as types
 import psutil
-from anyio.abc import Process
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client import Client
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.message import SessionMessage
+
+from agent_mcp.__main__ import main as agent_mcp
+from tests.support.programs import Main, Program, open_program
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "sk-journey-0123456789abcdef"
@@ -81,7 +82,7 @@ class Home:
 class ServerProcess:
     """A running `agent-mcp`, with all that it wrote."""
 
-    def __init__(self, process: Process, stderr_file: Path) -> None:
+    def __init__(self, process: Program, stderr_file: Path) -> None:
         self.pid = process.pid
         self.stdout = bytearray()
         """Everything that came, also what is no message."""
@@ -115,9 +116,7 @@ class ServerProcess:
 
     async def close_stdin(self) -> None:
         """What a host does that wants the server to end."""
-        assert self._process.stdin is not None
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-            await self._process.stdin.aclose()
+        await self._process.close_stdin()
 
     async def exit(self, *, within_seconds: float = PATIENCE_SECONDS) -> int:
         """The exit status, once there is one.
@@ -132,8 +131,7 @@ class ServerProcess:
 
     async def write(self, line: bytes) -> None:
         """Bytes to its stdin."""
-        assert self._process.stdin is not None
-        await self._process.stdin.send(line)
+        await self._process.send(line)
 
     @asynccontextmanager
     async def transport(
@@ -151,11 +149,10 @@ class ServerProcess:
             tasks.cancel_scope.cancel()
 
     async def _read(self, incoming: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
-        assert self._process.stdout is not None
         rest = bytearray()
         async with incoming:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-                async for chunk in self._process.stdout:
+                while chunk := await self._process.receive():
                     self.stdout += chunk
                     *lines, last = chunk.split(b"\n")
                     for line in lines:
@@ -177,31 +174,29 @@ def _message(line: bytes) -> SessionMessage:
 
 @asynccontextmanager
 async def open_server(
-    home: Home, *arguments: str, module: str = "agent_mcp"
+    home: Home, *arguments: str, program: Main = agent_mcp
 ) -> AsyncGenerator[ServerProcess]:
     """Start `agent-mcp serve`; nothing of it is left at the end, however the block ends.
 
-    `module` is what runs it: itself, or something of a test's around it.
+    `program` is what runs it: itself, or something of a test's around it.
     """
     home.write()
     stderr_file = home.folder / f"stderr-{len(list(home.folder.glob('stderr-*')))}.log"
-    with stderr_file.open("wb") as stderr:
-        process = await anyio.open_process(
-            [sys.executable, "-m", module, "serve", "--config", str(home.config_file), *arguments],
-            env=environment(home),
-            cwd=home.folder,
-            stderr=stderr,
-        )
-    server = ServerProcess(process, stderr_file)
+    command = ["serve", "--config", str(home.config_file), *arguments]
     seen: dict[int, psutil.Process] = {}
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_note_descendants, server, seen)
-            yield server
-            tasks.cancel_scope.cancel()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _clear_away(process, [*seen.values(), *server.descendants()])
+    with stderr_file.open("wb") as stderr:
+        opening = open_program(program, command, environ=environment(home), folder=home.folder, stderr=stderr)
+        async with opening as process:
+            server = ServerProcess(process, stderr_file)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_note_descendants, server, seen)
+                    yield server
+                    tasks.cancel_scope.cancel()
+            finally:
+                for child in [*seen.values(), *server.descendants()]:
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -218,21 +213,6 @@ async def _note_descendants(server: ServerProcess, seen: dict[int, psutil.Proces
         for process in server.descendants():
             seen.setdefault(process.pid, process)
         await anyio.sleep(0.2)
-
-
-async def _clear_away(process: Process, descendants: Sequence[psutil.Process]) -> None:
-    with suppress(ProcessLookupError):
-        process.kill()
-    while process.returncode is None:
-        await anyio.sleep(0.005)
-    for child in descendants:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()
-    transport = getattr(getattr(process, "_process", None), "_transport", None)
-    if transport is not None:
-        transport.close()
-    with anyio.move_on_after(1):
-        await process.aclose()
 
 
 class Host:

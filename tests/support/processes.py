@@ -11,7 +11,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.support.crash.warm", "tests.support.replicas"])
+_CONTEXT.set_forkserver_preload(
+    ["tests.support.crash.warm", "tests.support.replicas", "tests.support.warm_program"]
+)
 
 
 def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:

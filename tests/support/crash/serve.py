@@ -5,13 +5,13 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from agent_mcp import bootstrap
-from agent_mcp.__main__ import main
+from agent_mcp.__main__ import main as agent_mcp
 from agent_mcp.sessions.ports import SessionStore
 from agent_mcp.store.open import open_store
 from tests.support.crash.mortal import Point, mortal
@@ -30,6 +30,11 @@ async def _open_mortal(*args: Any, **kwargs: Any) -> AsyncGenerator[SessionStore
         yield mortal(point, Path(os.environ["CRASH_NOTE"]))(store)
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> int:
+    """`agent-mcp` with a mortal store."""
     bootstrap.open_store = _open_mortal
+    return agent_mcp(argv)
+
+
+if __name__ == "__main__":
     sys.exit(main())
