@@ -1,5 +1,6 @@
 """Pages of a list of sessions; a cursor is the place after a line, as one opaque word."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
@@ -7,6 +8,9 @@ from agent_mcp.errors import InvalidArgumentError
 from agent_mcp.sessions.log import SessionStatus
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.ports import ListedStatus, SessionListing, SessionStore
+from agent_mcp.sessions.transcript import cut
+
+_CURSOR = re.compile(r"(\d{1,20})_(\d{1,20})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,10 @@ def read_cursor(cursor: str | None) -> tuple[float, str] | None:
     """
     if cursor is None:
         return None
-    seconds, dot, session_id = cursor.partition(".")
-    try:
-        updated_at = float(seconds.replace("_", "."))
-    except ValueError:
-        updated_at = None
-    if updated_at is None or not dot or not session_id:
+    parts = _CURSOR.fullmatch(cursor)
+    if parts is None:
         raise InvalidArgumentError(
-            f"cursor: {cursor!r} is not one that list_sessions returned as next_cursor."
+            f"cursor: {cut(cursor, 80)!r} is not one that list_sessions returned as next_cursor."
         )
-    return updated_at, session_id
+    whole, fraction, session_id = parts.groups()
+    return float(f"{whole}.{fraction}"), session_id

@@ -55,6 +55,7 @@ ALL = [StartSession, SendMessage, Summary, ListSessions, Approve, OneSession, Fo
         (StartSession, {"servers": ["docs", 5]}, "servers.1: must be a string, not 5."),
         (StartSession, {"budget": {"token": 5}}, "budget.token: unknown argument. Did you mean 'tokens'?"),
         (StartSession, {"budget": 5}, "budget: must be an object, not 5."),
+        (StartSession, {"servers": "[" * 10_000}, "servers: must be a list of strings, not '[[["),
         (
             StartSession,
             {"budget": {"tokens": 0}},

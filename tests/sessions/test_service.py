@@ -818,8 +818,9 @@ async def test_sessions_are_listed_newest_first_by_pages_and_by_status(tmp_path:
                 break
         closed = await w.service.list(status="closed", query="", limit=10, cursor=None)
         found = await w.service.list(status=None, query="TASK 3", limit=10, cursor=None)
-        with pytest.raises(InvalidArgumentError, match="cursor"):
-            await w.service.list(status=None, query="", limit=2, cursor="what")
+        for odd in ("what", "", "nan.x", "inf.x", "1.0", "1_0.", "1_0.a b"):
+            with pytest.raises(InvalidArgumentError, match="cursor"):
+                await w.service.list(status=None, query="", limit=2, cursor=odd)
     assert seen == ["s1", "s4", "s3", "s2", "s0"]
     assert [line.id for line, _ in closed.sessions] == ["s1"]
     assert [line.title for line, _ in found.sessions] == ["task 3"]
