@@ -24,7 +24,8 @@ from agent_mcp.sessions.log import SessionState, StepState
 def forked_events(events: Sequence[Event], at_step: int | None) -> list[tuple[int, EventData]]:
     """The events (turn, data) of everything up to and including a finished step, with call ids of their own.
 
-    Messages that the model had not read by then are left out. The last turn counts as ended and delivered.
+    Messages that the model had not read by then are left out. The last turn counts as ended and delivered; an error
+    that ended it came after its last step, and stays behind.
 
     Raises:
         InvalidArgumentError: the session has no such finished step.
@@ -35,10 +36,13 @@ def forked_events(events: Sequence[Event], at_step: int | None) -> list[tuple[in
     if step is None:
         return []
     kept = _Copy(step).of(events)
-    ended = state.turns[step.turn - 1].ended
-    whole = ended is not None and state.turns[step.turn - 1].steps[-1] is step
-    end = ended if whole and ended is not None else TurnEnded("end_turn")
-    return [*kept, (step.turn, end), (step.turn, TurnDelivered())]
+    return [*kept, (step.turn, _end(state, step)), (step.turn, TurnDelivered())]
+
+
+def _end(state: SessionState, last: StepState) -> TurnEnded:
+    turn = state.turns[last.turn - 1]
+    whole = turn.ended is not None and turn.steps[-1] is last and turn.ended.stop_reason != "error"
+    return turn.ended if whole and turn.ended is not None else TurnEnded("end_turn")
 
 
 def _step(state: SessionState, at_step: int | None) -> StepState | None:

@@ -263,7 +263,10 @@ class SessionService:
         return self._watch.report(state, state.turns[turn.number - 1] if turn else state.turn)
 
     async def close(self, session_id: str) -> TurnReport:
-        """Cancel what runs and take no more messages. May be repeated."""
+        """Cancel what runs and take no more messages. May be repeated.
+
+        Reports the last turn without its error, if it had one: nothing failed about the closing.
+        """
         report = await self.cancel(session_id)
         state = await self._logs.state(session_id)
         if not state.closed:
@@ -274,7 +277,7 @@ class SessionService:
         if state.active is not None:
             # A message that came between the cancel and the closing has opened one more turn.
             report = await self.cancel(session_id)
-        return replace(report, status="closed")
+        return replace(report, status="closed", problem=None)
 
     async def fork(self, session_id: str, *, at_step: int | None) -> TurnReport:
         """A new idle session with the steps up to and including `at_step` (default: the last finished one).

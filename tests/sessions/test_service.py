@@ -581,6 +581,24 @@ async def test_a_closed_session_takes_no_more_messages_but_can_be_read_and_forke
     assert w.tools.released == ["s1"]
 
 
+async def test_a_fork_or_the_closing_of_a_session_whose_turn_failed_is_no_failure(tmp_path: Path) -> None:
+    plan = [calls(("t__echo", {"text": "a"})), ContextOverflowError("too long")]
+    async with world(tmp_path, *plan, tools=echo_tools()) as w:
+        failed = await start(w)
+        w.model.plan[1] = says("went on")
+        fork = await w.service.fork("s1", at_step=None)
+        copy = await w.service.summary(fork.session_id)
+        on = await w.service.send(fork.session_id, "on", wait_seconds=10)
+        closed = await w.service.close("s1")
+        again = await w.service.close("s1")
+        cancelled = await w.service.cancel("s1")
+    assert failed.problem is not None and cancelled.problem == failed.problem
+    assert (fork.problem, fork.stop_reason, copy.problem) == (None, "end_turn", None)
+    assert (len(fork.steps), on.text) == (1, "went on")
+    for report in (closed, again):
+        assert (report.problem, report.status, report.stop_reason) == (None, "closed", "error")
+
+
 async def test_nothing_runs_in_a_closed_session_however_late_a_message_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
