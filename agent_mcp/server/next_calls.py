@@ -1,12 +1,29 @@
 """The one sentence in a result that says which call makes sense now: models follow it where they would guess."""
 
-from agent_mcp.sessions.reports import TurnReport
+from agent_mcp.sessions.reports import Problem, TurnReport
 
-NEXT_AFTER = {
+NEXT_AFTER_REFUSAL = {
     "SESSION_NOT_FOUND": "Call list_sessions for the sessions there are, or start_session for a new one.",
     "SESSION_CLOSED": "Call summary to read it, or fork_session to go on from it.",
+    "SESSION_EXISTS": "Call send_message to go on with it, or start_session with another session_id.",
+    "AGENT_NOT_FOUND": "Call start_session with the name of a known agent, or without one.",
     "APPROVAL_NOT_FOUND": "Call send_message without a message to see what waits.",
+    "UNSUPPORTED_PROVIDER": "Call start_session with the name of a known model, or without one.",
 }
+NEXT_AFTER_FAILURE = {
+    "MODEL_UNAVAILABLE": "Call send_message with the same message later, or start_session with another model.",
+    "CONTEXT_OVERFLOW": "Call fork_session with an earlier step, or start_session for a new session.",
+}
+"""Both by error code. An error that is not here says the way out in its hint."""
+
+
+def next_after_refusal(code: str, hint: str) -> str:
+    """The same for a call that was refused and changed nothing."""
+    return NEXT_AFTER_REFUSAL.get(code) or _sentence(hint) or "Mend the arguments and call again."
+
+
+def _sentence(hint: str) -> str:
+    return hint[:1].upper() + hint[1:]
 
 
 ANSWERED_OUTSIDE = (
@@ -26,7 +43,7 @@ def next_call(report: TurnReport, *, outside: bool = False) -> str:
     if report.status == "running":
         return "Call send_message with this session_id and no message to keep waiting; the turn goes on meanwhile."
     if report.problem is not None:
-        return report.problem.hint or "Call send_message to try again; nothing of the session is lost."
+        return _next_after_failure(report.problem)
     if report.forked_from is not None:
         return f"This is a fork of {report.forked_from}: call send_message with this session_id to go another way."
     if report.turn == 0:
@@ -36,6 +53,17 @@ def next_call(report: TurnReport, *, outside: bool = False) -> str:
     return NEXT_AFTER_STOP.get(
         report.stop_reason or "",
         "Call send_message with this session_id to go on, or close_session when done.",
+    )
+
+
+def _next_after_failure(problem: Problem) -> str:
+    hint = _sentence(problem.hint)
+    if hint and not hint.endswith("."):
+        hint += "; then call send_message to try again."
+    return (
+        NEXT_AFTER_FAILURE.get(problem.code)
+        or hint
+        or "Call send_message to try again; nothing of the session is lost."
     )
 
 

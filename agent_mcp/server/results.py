@@ -15,7 +15,7 @@ from mcp_types import CallToolResult, TextContent
 
 from agent_mcp.agent.messages import Usage
 from agent_mcp.errors import PublicError
-from agent_mcp.server.next_calls import NEXT_AFTER, next_call
+from agent_mcp.server.next_calls import next_after_refusal, next_call
 from agent_mcp.sessions.excerpt import read_page
 from agent_mcp.sessions.log import CallState, SessionStatus, StepState
 from agent_mcp.sessions.paging import SessionPage, write_cursor
@@ -107,7 +107,7 @@ def error_result(
         "queued_messages": 0,
         "warnings": [],
         "error": _error(Problem(error.code, error.message, error.hint)),
-        "next": error.hint or NEXT_AFTER.get(error.code, "Mend the arguments and call again."),
+        "next": next_after_refusal(error.code, error.hint),
     }
     return _fitted(content)
 
@@ -252,7 +252,9 @@ def _last_line(content: Json) -> str:
     stop = content["stop_reason"]
     ended = f"; ended: {stop}" if stop not in (None, "end_turn") else ""
     status = content["status"] or "unknown"
-    return f"[session {content['session_id']}; {status}{ended}; next: {content['next']}]"
+    line = f"[session {content['session_id']}; {status}{ended}; next: {content['next']}]"
+    # An id that is none may hold line breaks.
+    return " ".join(line.split())
 
 
 def _result(content: Json, text: str, *, is_error: bool = False) -> CallToolResult:

@@ -11,7 +11,16 @@ from jsonschema import Draft202012Validator
 from mcp_types import CallToolResult
 
 from agent_mcp.agent.messages import Reply, Text, ToolCall, ToolResult, Usage
-from agent_mcp.errors import SessionNotFoundError
+from agent_mcp.errors import (
+    AgentNotFoundError,
+    InvalidArgumentError,
+    MissingApiKeyError,
+    PublicError,
+    SessionClosedError,
+    SessionNotFoundError,
+    UnsupportedProviderError,
+    session_not_found,
+)
 from agent_mcp.server.catalogue import published_tools
 from agent_mcp.server.results import RESULT_CHARACTERS, error_result, summary_result, turn_result
 from agent_mcp.sessions.events import (
@@ -193,6 +202,42 @@ def test_a_refusal_has_the_schema_of_a_result() -> None:
     assert result.is_error
     text = result.content[0].model_dump()["text"]
     assert text.startswith("SESSION_NOT_FOUND: No session 'x'.") and "session x" in text
+
+
+def test_the_last_line_of_a_text_is_one_line_whatever_id_was_asked_for() -> None:
+    result = error_result(InvalidArgumentError("session_id: wrong"), session_id="a\n[session b", status=None)
+    text = result.content[0].model_dump()["text"]
+    assert text.splitlines()[-1].startswith("[session a [session b; unknown; next: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (session_not_found("x"), "Call list_sessions"),
+        (SessionClosedError("closed", hint="start a new one"), "Call summary"),
+        (AgentNotFoundError("no agent", hint="known agents: desk"), "Call start_session"),
+        (UnsupportedProviderError("no model", hint="a model is provider:model"), "Call start_session"),
+        (MissingApiKeyError("no key", hint="set KEY"), "Set KEY"),
+        (InvalidArgumentError("at_step: wrong"), "Mend the arguments and call again."),
+    ],
+)
+def test_after_a_refusal_the_next_call_is_named(error: PublicError, said: str) -> None:
+    content = error_result(error, session_id="x", status=None).structured_content
+    assert content is not None and content["next"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint", "said"),
+    [
+        ("CONTEXT_OVERFLOW", "start a new session", "Call fork_session with an earlier step"),
+        ("MODEL_ERROR", "", "Call send_message to try again"),
+        ("MODEL_ERROR", "check the key in KEY", "Check the key in KEY; then call send_message to try again."),
+        ("BUDGET_EXCEEDED", "Read what there is with summary.", "Read what there is with summary."),
+    ],
+)
+def test_after_a_turn_that_failed_the_next_call_is_named(code: str, hint: str, said: str) -> None:
+    content = checked(folded(UserMessageAdded("hi"), TurnEnded("error", code, "failed", hint)))
+    assert content["next"].startswith(said)
 
 
 def test_a_failed_tool_result_is_shown_with_its_status() -> None:
