@@ -62,7 +62,8 @@ class Limit:
             if self.stretch.knows_prices and self.stretch.spent.unpriced:
                 return "the model has no known price, so a cost budget cannot be held"
             return f"{spent:.4f} of {cap:g} USD {of}"
-        return f"{spent:.0f} of {cap:g} {UNITS[self.cap]} {of}"
+        shown = f"{spent:.1f}" if self.cap == "seconds" else f"{spent:.0f}"
+        return f"{shown} of {cap:g} {UNITS[self.cap]} {of}"
 
 
 def exhausted(stretches: Sequence[Stretch], ahead: Spent, *, calls: bool) -> Limit | None:

@@ -13,6 +13,7 @@ from agent_mcp.agent.messages import Reply, Text, ToolCall, ToolResult, Usage
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.agent.spending import Bill, Spent
 from agent_mcp.errors import BudgetExceededError, SessionNotFoundError
+from agent_mcp.sessions.budgets import Limit, Stretch
 from agent_mcp.sessions.chain import ALLOWANCE_KEY, BILL_KEY, allowance_of, bill_of, to_bill
 from agent_mcp.sessions.events import NoteAdded
 from agent_mcp.sessions.meter import Budgets, Payer, TurnMeter
@@ -329,6 +330,14 @@ async def test_calls_of_one_step_share_what_is_left_but_for_the_time(tmp_path: P
     assert seen[0].cost_usd == pytest.approx(0.4)
     assert seen[0].seconds is not None and 55 < seen[0].seconds <= 60
     assert seen[0].tool_calls == 4
+
+
+def test_figures_of_a_limit_are_told_as_finely_as_it_is_set() -> None:
+    spent = Spent(seconds=0.52, output_tokens=90, cost_usd=0.1)
+    caps = Caps(seconds=0.5, tokens=100, cost_usd=0.05)
+    stretch = Stretch("this session", caps, spent, "")
+    told = [str(Limit(stretch, cap)).removesuffix(" of this session are used") for cap in caps.limits]
+    assert sorted(told) == ["0.1000 of 0.05 USD", "0.5 of 0.5 seconds", "90 of 100 tokens"]
 
 
 def test_an_allowance_and_a_bill_survive_their_way_and_nonsense_counts_as_nothing() -> None:
