@@ -162,7 +162,9 @@ class PublishedTools:
             if report.decision == approve.decision:
                 return report
             told = f"{approve.call_id} was answered before: {report.decision}. The first answer counts."
-            return replace(report, warnings=[told, *report.warnings])
+            if report.decision is None:
+                told = f"{approve.call_id} no longer waits: its turn ended before anybody answered."
+            return replace(report, decision=report.decision or "deny", warnings=[told, *report.warnings])
 
         return await self._turn(approve.session_id, approve.wait_seconds, caller, approved)
 

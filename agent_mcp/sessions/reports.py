@@ -44,7 +44,7 @@ class TurnReport:
     inputs: Sequence[InputState] = ()
     """What servers ask a person now."""
     decision: str | None = None
-    """For `approve`: the decision that counts, which is the first one."""
+    """For `approve`: the decision that counts, which is the first one; None: the turn ended before there was one."""
     spent: Spent = field(default_factory=Spent)
     """The turn's figures, those of agents that it called included."""
     after_limit: str = ""

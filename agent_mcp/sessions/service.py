@@ -214,7 +214,8 @@ class SessionService:
             if self._clock.now() >= call.asked.expires_at:
                 given = expired(call)
             await self._logs.absorb(state, await self._store.append(session_id, turn, [given]))
-        counted = call.decision.decision if call.decision else "deny"
+        # None where the turn ended with the call still waiting: nobody has answered it, and nobody can now.
+        counted = call.decision.decision if call.decision else None
         report = await self._watch.wait(session_id, turn=turn, wait_seconds=wait_seconds, watcher=watcher)
         return replace(report, decision=counted)
 

@@ -49,7 +49,7 @@ async def test_a_cancel_ends_a_waiting_approval(tmp_path: Path) -> None:
             refused = await host.say("s1", "more")
             unknown = await host.call("approve", session_id="s1", call_id="call_x", decision="allow")
     assert (ended["stop_reason"], ended["approvals"]) == ("cancelled", [])
-    assert late["decision"] == "deny"
+    assert late["decision"] == "deny" and "ended before anybody answered" in late["warnings"][0]
     assert "book b" not in work_done(scene.home)
     assert (closed["status"], refused["error"]["code"]) == ("closed", "SESSION_CLOSED")
     assert unknown["error"]["code"] == "APPROVAL_NOT_FOUND"
