@@ -19,7 +19,9 @@ NEXT_AFTER_FAILURE = {
 
 def next_after_refusal(code: str, hint: str) -> str:
     """The same for a call that was refused and changed nothing."""
-    return NEXT_AFTER_REFUSAL.get(code) or _sentence(hint) or "Mend the arguments and call again."
+    if code in NEXT_AFTER_REFUSAL:
+        return NEXT_AFTER_REFUSAL[code]
+    return f"{_sentence(hint.rstrip('.'))}." if hint else "Mend the arguments and call again."
 
 
 def _sentence(hint: str) -> str:

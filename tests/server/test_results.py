@@ -217,7 +217,7 @@ def test_the_last_line_of_a_text_is_one_line_whatever_id_was_asked_for() -> None
         (SessionClosedError("closed", hint="start a new one"), "Call summary"),
         (AgentNotFoundError("no agent", hint="known agents: desk"), "Call start_session"),
         (UnsupportedProviderError("no model", hint="a model is provider:model"), "Call start_session"),
-        (MissingApiKeyError("no key", hint="set KEY"), "Set KEY"),
+        (MissingApiKeyError("no key", hint="set KEY"), "Set KEY."),
         (InvalidArgumentError("at_step: wrong"), "Mend the arguments and call again."),
     ],
 )
