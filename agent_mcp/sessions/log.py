@@ -240,8 +240,8 @@ class SessionState:
         match event.data:
             case UserMessageAdded():
                 self._add_message(event, event.data)
-            case NoteAdded(text=text):
-                self.unread.append(Unread(event.seq, event.turn, UserMessage(text, note=True)))
+            case NoteAdded():
+                self._add_note(event, event.data)
             case ToolsFixed():
                 self._fix_tools(event.data)
             case ModelReplied():
@@ -297,6 +297,11 @@ class SessionState:
         self.unread = [u for u in self.unread if u.turn == event.turn or u.message.text != text]
         turn.messages.append(text)
         self.unread.append(Unread(event.seq, event.turn, UserMessage(text)))
+
+    def _add_note(self, event: Event, data: NoteAdded) -> None:
+        # Before what the user says: that is what the model is to answer, and what others take for the request.
+        place = sum(unread.message.note for unread in self.unread)
+        self.unread.insert(place, Unread(event.seq, event.turn, UserMessage(data.text, note=True)))
 
     def _fix_tools(self, fixed: ToolsFixed) -> None:
         if self.tools is not None and tuple(self.tools) != fixed.tools:

@@ -27,6 +27,7 @@ from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.start import StartRequest
+from agent_mcp.sessions.transcript import entries
 from tests.support.world import FunctionTools, OneAgent, Plan, World, calls, open_world, says, until
 
 pytestmark = pytest.mark.anyio
@@ -713,10 +714,15 @@ async def test_servers_that_are_down_are_in_the_warnings_and_the_model_is_told(t
         await w.service.delivered(report)
         tools.down = []
         back = await w.service.send("s1", "again", wait_seconds=10)
-        notes = [m.text for m in w.model.requests[-1].history if isinstance(m, UserMessage) and m.note]
+        said = [m for m in w.model.requests[-1].history if isinstance(m, UserMessage)]
+        notes = [message.text for message in said if message.note]
+        shown = entries(await w.logs.state("s1"), "full")
     assert list(report.warnings) == ["server x is down: exit code 1"]
     assert list(back.warnings) == []
     assert "exit code 1" in notes[0] and "available again" in notes[1]
+    # What the user said comes last: it is what is to be answered.
+    assert [message.note for message in said] == [True, False, True, False]
+    assert [entry["type"] for entry in shown[:2]] == ["note", "message"]
 
 
 async def test_the_model_is_told_that_a_server_was_restarted(tmp_path: Path) -> None:
