@@ -4,12 +4,14 @@ Imports nothing but the standard library before the command is known: `--help` m
 """
 
 import os
+import signal
 import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import cast
 
+from agent_mcp.cli.descriptors import fill_descriptors
 from agent_mcp.cli.parser import parse
 from agent_mcp.errors import AgentMcpError, ConfigError, PublicError
 
@@ -20,9 +22,13 @@ _BROKEN_PIPE = 128 + 13
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is that of CONTRACT §1."""
-    options = parse(argv)
+    """Run one command; the exit status is that of CONTRACT §1. Without `argv` we are the process, not its guest."""
+    if argv is None:
+        _prepare_process()
+    debug = False
     try:
+        options = parse(argv)
+        debug = options.debug
         status = _run(options)
         sys.stdout.flush()
         return status
@@ -31,7 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(_leaf(error), BrokenPipeError):
             return _leave_quietly()
-        return _report(error, debug=options.debug)
+        return _report(error, debug=debug)
+
+
+def _prepare_process() -> None:
+    """What commands may rely on, and the exit status of signals that come before a command takes them itself.
+
+    SIGINT is Python's own already, and ends as KeyboardInterrupt. A signal that we were told to ignore stays so.
+    """
+    fill_descriptors()
+    for name in ("SIGTERM", "SIGHUP"):
+        number: signal.Signals | None = getattr(signal, name, None)  # Windows has no SIGHUP.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
 def _leave_quietly() -> int:

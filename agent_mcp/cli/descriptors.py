@@ -1,4 +1,7 @@
-"""Who owns the process's stdin and stdout while it serves over stdio. Standard library only: it must come first."""
+"""The process's stdin, stdout and stderr: all three are there, and who owns the first two while it serves over stdio.
+
+Standard library only: it must come first.
+"""
 
 import os
 import sys
@@ -11,6 +14,18 @@ class Wire:
 
     read_fd: int
     write_fd: int
+
+
+def fill_descriptors() -> None:
+    """Put the null device where whoever started us has closed 0, 1 or 2: nothing is read or written there then, as
+    was wished. Left free, the next file or socket would get the number, and with it what others print."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is taken, and those below are all there by now.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def claim_wire() -> Wire:

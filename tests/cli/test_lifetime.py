@@ -54,6 +54,13 @@ def test_the_first_signal_decides_the_status() -> None:
     assert run("await anyio.sleep(60)\nreturn 0", signal.SIGINT, signal.SIGTERM)[0] == 130
 
 
+def test_who_was_started_with_nohup_outlives_its_terminal() -> None:
+    begin = "import os, signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    body = "    os.kill(os.getpid(), signal.SIGHUP)\n    await anyio.sleep(0.1)\n    return 7"
+    done = subprocess.run([sys.executable, "-c", begin + HEAD + body + TAIL], check=False, timeout=20)
+    assert done.returncode == 7
+
+
 @pytest.mark.parametrize(
     "body",
     [
