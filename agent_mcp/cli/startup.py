@@ -9,7 +9,7 @@ from agent_mcp.config.schema import Config
 from agent_mcp.config.secrets import secrets_of
 from agent_mcp.errors import ConfigError
 from agent_mcp.observability.logging import configure_logging
-from agent_mcp.store.open import default_store_url, is_postgres
+from agent_mcp.store.open import check_address, default_store_url, is_postgres
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,20 @@ def configure(options: Namespace) -> Config:
     level = "DEBUG" if options.debug else os.environ.get("AGENT_MCP_LOG_LEVEL", "WARNING")
     configure_logging(level, (), debug=options.debug)
     config = load_config(options.config, os.environ)
+    _check_store_address(config)
     configure_logging(level, secrets_of(config, os.environ), debug=options.debug)
     return config
+
+
+def _check_store_address(config: Config) -> None:
+    """Raises: ConfigError: it is none; the store itself does not know where its address was written."""
+    try:
+        check_address(config.store or default_store_url(os.environ))
+    except ConfigError as error:
+        written = (
+            "environment: AGENT_MCP_STORE" if os.environ.get("AGENT_MCP_STORE") else f"{config.path}: store"
+        )
+        raise ConfigError(written, error.problem, hint=error.hint) from error
 
 
 def log_problems(config: Config) -> None:

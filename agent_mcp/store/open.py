@@ -48,6 +48,12 @@ def check_store(url: str) -> None:
         check_whole(_sqlite_path(url))
 
 
+def check_address(url: str) -> None:
+    """Raises: ConfigError: the address is not one that `open_store` takes."""
+    if not is_postgres(url):
+        _sqlite_path(url)
+
+
 def is_postgres(url: str) -> bool:
     """Whether the store is a PostgreSQL database, which processes of several machines may share."""
     return url.partition("://")[0].lower() in _POSTGRES

@@ -1,12 +1,14 @@
 """The program's front door: usage, exit status, and one line for every failure."""
 
+import shlex
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from agent_mcp import version
-from tests.cli.conftest import DESK, Machine
+from tests.cli.conftest import DESK, TIMEOUT_SECONDS, Machine
 
 HEAVY = ("mcp", "mcp_types", "pydantic", "anyio", "anthropic", "openai", "yaml", "platformdirs")
 
@@ -64,6 +66,7 @@ def test_wrong_usage_ends_with_2(machine: Machine, arguments: list[str]) -> None
         ({"agents": {}, "storee": "x"}, ["storee", "`store`"]),
         ({"agents": {"a": {"max_steps": "x"}}}, ["agents.a.max_steps", "whole number"]),
         ({"defaults": {"model": "nothing"}}, ["defaults.model", "`nothing`"]),
+        ({"store": "mysql://host/x"}, [": store: ", "'mysql'"]),
     ],
 )
 def test_a_wrong_config_ends_with_2_and_names_file_key_and_problem(
@@ -129,3 +132,30 @@ def test_secrets_of_the_config_do_not_reach_the_log(machine: Machine) -> None:
     done = machine.run("serve", "--config", str(file), "--debug", AGENT_MCP_LOG_LEVEL="DEBUG")
     assert done.returncode == 0
     assert "hush-hush" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's redirections")
+@pytest.mark.parametrize(
+    "command", ["serve <&-", "serve </dev/null >&-", "sessions list >&-", "serve <&- >&- 2>&-"]
+)
+def test_a_standard_stream_that_was_closed_is_an_empty_one(machine: Machine, command: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {shlex.quote(sys.executable)} -m agent_mcp {command}"],
+        env=machine.environ,
+        capture_output=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_before_the_command_has_begun_ends_it_as_one_after(name: str) -> None:
+    program = (
+        "import os, signal, sys, time, agent_mcp.__main__ as program\n"
+        f"program.parse = lambda argv: (os.kill(os.getpid(), signal.{name}), time.sleep(20))\n"
+        "sys.exit(program.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=30)
+    assert (done.returncode, done.stderr) == (128 + getattr(signal, name), b"")
