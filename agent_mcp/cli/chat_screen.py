@@ -23,6 +23,8 @@ class Screen:
         self._at_line_start = True
         self._told: dict[str, str] = {}
         """The last status shown of each call."""
+        self._lost: OSError | None = None
+        """Why some of a reply could not be shown."""
 
     def greet(self, what: str) -> None:
         """Before the first message."""
@@ -48,19 +50,20 @@ class Screen:
         self._told.clear()
 
     def hear(self, happening: Happening) -> None:
-        """A happening of the turn that runs in this process."""
-        match happening:
-            case TextDelta(text=text):
-                self._streamed = True
-                self._write(text)
-            case ReplyRestarted(reason=reason, wait_seconds=seconds):
-                self._note(f"the reply broke off ({reason}); again in {seconds:.0f} s")
-                self._streamed = False
-            case ToolProgress():
-                return
+        """A happening of the turn that runs in this process; that turn must not fail where nothing can be shown."""
+        try:
+            self._show(happening)
+        except OSError as error:
+            self._lost = error
 
     def watch(self, state: SessionState) -> None:
-        """The log has grown: show what is new of the steps."""
+        """The log has grown: show what is new of the steps.
+
+        Raises:
+            OSError: nothing can be written any more; the turn goes on without us.
+        """
+        if self._lost is not None:
+            raise self._lost
         for step in state.steps[self._next_step :]:
             self._show_step(step)
         self._tell_calls(state)
@@ -101,6 +104,17 @@ class Screen:
             f"the turn rests: answer with `agent-mcp approvals allow {call.call.id}` (or deny), "
             f"then `agent-mcp chat --session {session_id}`"
         )
+
+    def _show(self, happening: Happening) -> None:
+        match happening:
+            case TextDelta(text=text):
+                self._streamed = True
+                self._write(text)
+            case ReplyRestarted(reason=reason, wait_seconds=seconds):
+                self._note(f"the reply broke off ({reason}); again in {seconds:.0f} s")
+                self._streamed = False
+            case ToolProgress():
+                return
 
     def _show_step(self, step: StepState) -> None:
         self._next_step = step.number + 1

@@ -216,3 +216,23 @@ def test_a_person_answers_what_a_server_asks_or_cancels_the_turn_there(machine: 
         screen.see("> ")
         screen.type("/exit\n")
         assert screen.process.wait(timeout=10) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux that takes nothing")
+def test_a_turn_ends_well_though_its_answer_can_be_shown_to_nobody(machine: Machine) -> None:
+    config = machine.write_config(CONFIG)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "chat", "--config", str(config)],
+            env=machine.environ,
+            cwd=machine.home,
+            input="hello\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "No space left" in line
