@@ -101,6 +101,8 @@ def _read(path: Path) -> str:
         return ""
     except UnicodeDecodeError as error:
         raise UnfitTextError(f"it is not UTF-8: {error}") from error
+    except OSError as error:
+        raise UnfitTextError(f"it can't be read: {error.strerror or error}") from error
 
 
 def _diff(path: Path, change: _Change) -> str:
@@ -114,10 +116,14 @@ def _diff(path: Path, change: _Change) -> str:
 def _write(path: Path, change: _Change) -> None:
     # A file that is a link to one elsewhere, as in collections of dotfiles, stays a link.
     target = path.resolve()
-    backup = _back_up(target)
-    if _read(path) != change.before:
-        raise AgentMcpError(f"{path} was changed by another program just now: run the command again")
-    _replace(target, change.after)
+    try:
+        backup = _back_up(target)
+        if _read(path) != change.before:
+            raise AgentMcpError(f"{path} was changed by another program just now: run the command again")
+        _replace(target, change.after)
+    except OSError as error:
+        problem = f"{path} was not changed: {target.parent} can't be written: {error.strerror or error}"
+        raise AgentMcpError(f"{problem} (mend its permissions, or paste what --dry-run shows)") from error
     print(f"wrote the entry `{change.name}` into {path}")
     if backup is not None:
         print(f"the file as it was is in {backup}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent_mcp.__main__ import main
 from tests.cli.conftest import Machine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the places are those of Linux")
@@ -196,3 +197,23 @@ def test_line_ends_and_a_byte_order_mark_stay(machine: Machine) -> None:
 
 def test_an_unknown_host_is_wrong_usage(machine: Machine) -> None:
     assert machine.run("install", "emacs").returncode == 2
+
+
+def test_a_file_that_cannot_be_read_or_written_is_named_in_one_line(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = put(machine, "cursor")
+    file.mkdir()
+    done = machine.run("install", "cursor")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"{file} was not changed: it can't be read" in line and "--debug" not in line
+    file.rmdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setenv("HOME", str(machine.home))
+    assert main(["install", "cursor"]) == 1
+    assert f"{file} was not changed: {file.parent} can't be written" in capsys.readouterr().err
