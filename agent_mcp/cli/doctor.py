@@ -39,6 +39,8 @@ _BYTES_PER_TOKEN = 4
 """A rule of thumb for JSON in English; providers count differently."""
 _MANY_TOKENS = 20_000
 """From here on tool definitions crowd out the work."""
+_MEND = "mend it in the file, at each key that is named"
+"""Where the problem itself says what should stand there."""
 
 
 def run(options: Namespace) -> int:
@@ -47,7 +49,7 @@ def run(options: Namespace) -> int:
     try:
         config, environ = _read(options)
     except ConfigError as error:
-        fix = error.hint or "mend each of these"
+        fix = error.hint or _MEND
         findings.append(Finding("FAIL", "config", f"{error.place}: {error.problem}", fix))
         _print(findings, options)
         return 2
@@ -97,7 +99,7 @@ def _check_config(config: Config) -> Iterator[Finding]:
     yield Finding("OK", "config", f"{config.path}: {servers}, {counted(len(config.agents), 'agent')}")
     for problem in config.problems:
         level = "FAIL" if problem.server else "WARN"
-        yield Finding(level, "config", f"{problem.place}: {problem.message}", problem.hint)
+        yield Finding(level, "config", f"{problem.place}: {problem.message}", problem.hint or _MEND)
     if config.ignored_keys:
         message = f"keys of other programs are not read: {', '.join(config.ignored_keys)}"
         yield Finding("OK", "config", message)

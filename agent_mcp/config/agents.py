@@ -98,7 +98,7 @@ def _front_matter(header: str) -> dict[str, Any]:
 
     try:
         data = yaml.safe_load(header)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return _line_by_line(header)
     return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 

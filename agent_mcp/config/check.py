@@ -5,7 +5,7 @@ links, so none of them gets out of here.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -48,9 +48,11 @@ def check(
     return entry, ()
 
 
-def unknown_keys(model: type[BaseModel], data: dict[str, Any], *, key: str) -> Iterator[Complaint]:
-    """A complaint for every key that the model does not have."""
-    known = set(model.model_fields)
+def unknown_keys(
+    model: type[BaseModel], data: dict[str, Any], *, key: str, besides: Iterable[str] = ()
+) -> Iterator[Complaint]:
+    """A complaint for every key that the model does not have, or has only for us (`besides`)."""
+    known = {*model.model_fields}.difference(besides)
     for name in data:
         if name not in known:
             yield Complaint(f"{key}.{name}", "is not a key that we know", did_you_mean(name, known))

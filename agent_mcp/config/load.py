@@ -158,6 +158,8 @@ def _merge(
 ) -> dict[str, AgentEntry]:
     for name in inline:
         if name in from_files:
-            again = Complaint(f"agents.{name}", "an agent file has the same name; the file is not used")
+            again = Complaint(
+                f"agents.{name}", "an agent file has the same name; the file is not used", "rename one"
+            )
             findings.warn(again)
     return {**from_files, **inline}

@@ -101,8 +101,6 @@ def _of_server(server: ServerEntry) -> Iterator[str]:
     yield from server.confidential
     if server.oauth is not None:
         yield from (server.oauth.client_secret or "", server.oauth.private_key or "")
-    if server.oauth is not None:
-        yield from (server.oauth.client_secret or "", server.oauth.private_key or "")
     yield from _header_values(server.headers)
     yield from _named_like_secrets(server.env)
     for value in server.env.values():

@@ -31,6 +31,8 @@ _OF_HOSTS = {
     *("headersHelper", "icon", "icons", "metadata", "name", "tags", "title", "trust", "version"),
 }
 """What hosts write into entries for themselves; it means nothing here, so nobody is warned of it."""
+_FILLED_HERE = {"confidential"}
+"""Fields of an entry that are no keys of it."""
 _HTTP_ALIASES = {"streamable-http", "streamable_http", "streamablehttp"}
 
 
@@ -108,7 +110,7 @@ def _read_entry(
         return None, [Complaint(key, f"must be an object, not {kind(raw)}")]
     data = cast("dict[str, Any]", raw)
     ours = {name: value for name, value in data.items() if name not in _OF_HOSTS}
-    for complaint in unknown_keys(ServerEntry, ours, key=key):
+    for complaint in unknown_keys(ServerEntry, ours, key=key, besides=_FILLED_HERE):
         findings.warn(complaint)
     if missing := [_unset_complaint(key, each, origin) for each in unset(data, origin.environ)]:
         return None, missing

@@ -250,3 +250,15 @@ def test_a_token_that_is_not_set_is_not_told_as_one_that_is_taken(machine: Machi
     _, found = findings(machine, "--config", str(config))
     assert "ADA_TOKEN is not set" in found["config"][1]["message"]
     assert found["http"][0]["message"] == "taken are the token of ci"
+
+
+def test_whatever_is_wrong_with_a_config_its_finding_has_a_fix(machine: Machine) -> None:
+    servers = {"a": {"command": "x", "args": None}, "b": [], "c": {"command": "x", "timeout": "soon"}}
+    (machine.home / "clerk.md").write_text("---\n---\n")
+    content = {"mcpServers": servers, "agents_dir": ["."], "agents": {"clerk": {}}}
+    for config, status in ((content, 1), ({"agents": {"a": {"max_steps": 0}}}, 2)):
+        file = machine.write_config(config)
+        done = machine.run("doctor", "--json", "--config", str(file))
+        assert done.returncode == status
+        found = [each for each in json.loads(done.stdout)["findings"] if each["level"] != "OK"]
+        assert found and all(each["fix"] for each in found)

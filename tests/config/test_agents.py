@@ -225,3 +225,8 @@ def test_a_link_to_another_kind_of_file_and_a_pipe_are_not_read(read: Read, tmp_
 def test_an_agents_name_is_a_name_and_never_a_path(read: Read, name: str) -> None:
     agents, _ = read(file=with_header(f"name: '{name}'"))
     assert list(agents) == [name]
+
+
+def test_front_matter_that_is_nested_without_end_costs_no_other_file(read: Read) -> None:
+    agents, _ = read(deep=with_header("name: deep", f"description: {'[' * 5000}"), good=with_header())
+    assert set(agents) == {"deep", "good"}

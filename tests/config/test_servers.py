@@ -188,3 +188,9 @@ def test_a_wrong_word_on_trust_makes_the_server_unavailable_and_names_the_place(
     read = load_entry(load, {**ECHO, **wrong})
     assert any(words in f"{problem.place} {problem.message}" for problem in read.problems)
     assert "it" in read.unavailable
+
+
+def test_a_field_that_we_fill_ourselves_is_no_key_of_an_entry(load: Load) -> None:
+    (problem,) = load({"mcpServers": {"docs": {"command": "x", "confidential": ["y"]}}}).problems
+    assert problem.place.endswith("mcpServers.docs.confidential")
+    assert "`confidential`" not in problem.hint
