@@ -50,7 +50,7 @@ class Found:
 
     path: str
     prefix: tuple[str, ...] = ()
-    """The interpreter that must stand before it (`cmd.exe /c`); empty nearly always."""
+    """The interpreter that must stand before it (`cmd.exe /c call`); empty nearly always."""
 
     def argv(self, args: Sequence[str]) -> list[str]:
         """The whole command line.
@@ -115,7 +115,9 @@ class Seeker:
     def _interpreter(self, path: str, env: Mapping[str, str]) -> tuple[str, ...]:
         if self.platform == "win32" and path.lower().endswith((".cmd", ".bat")):
             root = _lookup(env, "SYSTEMROOT", r"C:\Windows")
-            return (ntpath.join(root, "System32", "cmd.exe"), "/d", "/c")
+            # A line that begins with a quote loses its first and its last one to `/c`, and a path with a space in it
+            # (`C:\Program Files\nodejs\npx.cmd`) would end at the space. Behind `call` all quotes stay.
+            return (ntpath.join(root, "System32", "cmd.exe"), "/d", "/c", "call")
         return ()
 
     def _places(self, env: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_what_is_nowhere_comes_back_as_the_places_searched() -> None:
 
 
 _WINDOWS_ENV = {"Path": r"C:\node", "PATHEXT": ".COM;.EXE;.CMD", "SystemRoot": r"C:\Windows"}
-_CMD = (r"C:\Windows\System32\cmd.exe", "/d", "/c")
+_CMD = (r"C:\Windows\System32\cmd.exe", "/d", "/c", "call")
 
 
 def test_on_windows_npx_is_npx_cmd_and_goes_through_its_interpreter() -> None:
@@ -82,6 +83,15 @@ def test_on_windows_npx_is_npx_cmd_and_goes_through_its_interpreter() -> None:
     assert found == Found(r"C:\node\npx.cmd", _CMD)
     assert isinstance(found, Found)
     assert found.argv(["-y", "x"]) == [*_CMD, r"C:\node\npx.cmd", "-y", "x"]
+
+
+def test_on_windows_spaces_in_the_path_and_in_arguments_reach_the_program_as_they_are() -> None:
+    npx = r"C:\Program Files\nodejs\npx.cmd"
+    found = _seeker({npx}, platform="win32").find(npx, env=_WINDOWS_ENV, cwd="C:\\")
+    assert isinstance(found, Found)
+    _, read_by_cmd = subprocess.list2cmdline(found.argv(["-y", r"C:\Users\Jane Doe"])).split(" /c ")
+    # Where the first character is a quote, `cmd /?` says, it takes that one and the last one away.
+    assert read_by_cmd == rf'call "{npx}" -y "C:\Users\Jane Doe"'
 
 
 def test_on_windows_an_exe_is_started_directly() -> None:
