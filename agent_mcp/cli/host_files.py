@@ -30,7 +30,8 @@ class HostFile:
     """One of these exists where the host is installed."""
     typed: bool = False
     """Whether an entry says `type: stdio`."""
-    syntax: Literal["json", "toml"] = "json"
+    syntax: Literal["json", "jsonc", "toml"] = "json"
+    """JSONC, with comments, only where the host itself reads it."""
 
     @property
     def installed(self) -> bool:
@@ -51,7 +52,7 @@ def host_file(host: str, environ: Mapping[str, str]) -> HostFile:
             return HostFile(host, base / ".cursor" / "mcp.json", "mcpServers", (base / ".cursor",))
         case "vscode":
             folder = _application_data(environ) / "Code" / "User"
-            return HostFile(host, folder / "mcp.json", "servers", (folder,), typed=True)
+            return HostFile(host, folder / "mcp.json", "servers", (folder,), typed=True, syntax="jsonc")
         case _:
             folder = Path(environ.get("CODEX_HOME") or base / ".codex")
             return HostFile(host, folder / "config.toml", "mcp_servers", (folder,), syntax="toml")

@@ -1,6 +1,6 @@
-"""One entry set in the text of a JSON or TOML file, with every other byte of it left alone. Text in, text out.
+"""One entry set in the text of a JSON, JSONC or TOML file, with every other byte of it left alone. Text in, text out.
 
-Both check their work: the new text, parsed, must be the old data with this one entry changed and nothing else.
+All check their work: the new text, parsed, must be the old data with this one entry changed and nothing else.
 """
 
 import json
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
+_STRING_OR_LAST_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=[ \t\r\n]*[}\]])', re.DOTALL)
+_LAST_COMMA_AND_COMMENT = re.compile(r"[ \t]*,?([ \t]*//[^\r\n]*)?")
 _decoder = json.JSONDecoder()
 
 
@@ -27,13 +30,17 @@ def parse(text: str, syntax: str) -> dict[str, Any]:
     if not text.strip("\ufeff \t\r\n"):
         return {}
     try:
-        data = tomllib.loads(text) if syntax == "toml" else json.loads(text.removeprefix("\ufeff"))
+        data = tomllib.loads(text) if syntax == "toml" else json.loads(_json(text, syntax))
     except (ValueError, RecursionError) as error:
         comments = " (comments are not plain JSON)" if syntax == "json" and re.search(r"//|/\*", text) else ""
         raise UnfitTextError(f"it is no valid {syntax.upper()}{comments}: {error}") from error
     if not isinstance(data, dict):
         raise UnfitTextError("it holds no object")
     return cast("dict[str, Any]", data)
+
+
+def _json(text: str, syntax: str) -> str:
+    return (_without_comments(text) if syntax == "jsonc" else text).removeprefix("\ufeff")
 
 
 def entries_of(text: str, syntax: str, section: str) -> dict[str, Any]:
@@ -107,12 +114,23 @@ def _after_space(text: str, place: int) -> int:
     return match.end() if match else place
 
 
+def _without_comments(text: str) -> str:
+    """JSONC as JSON: comments and commas behind the last member become spaces, and all else stays in its place."""
+    bare = _STRING_OR_COMMENT.sub(lambda found: _blank(found[0]), text)
+    return _STRING_OR_LAST_COMMA.sub(lambda found: _blank(found[0]), bare)
+
+
+def _blank(token: str) -> str:
+    return token if token.startswith('"') else re.sub(r"[^\r\n]", " ", token)
+
+
 def _set_json(text: str, section: str, name: str, entry: Mapping[str, Any]) -> str:
     text = text if text.strip("\ufeff \t\r\n") else "{}\n"
-    top = _read_object(text, text.index("{"))
+    bare = _without_comments(text)  # Plain JSON is its own.
+    top = _read_object(bare, bare.index("{"))
     if section not in top.values:
         return _set_member(text, top, section, {name: dict(entry)}, depth=1)
-    return _set_member(text, _read_object(text, top.values[section][0]), name, dict(entry), depth=2)
+    return _set_member(text, _read_object(bare, top.values[section][0]), name, dict(entry), depth=2)
 
 
 def _set_member(text: str, parent: _Object, key: str, value: object, *, depth: int) -> str:
@@ -125,14 +143,24 @@ def _set_member(text: str, parent: _Object, key: str, value: object, *, depth: i
     member = f"{json.dumps(key)}: {_rendered(text, value, indent, depth)}"
     if parent.values:
         last = max(end for _, end in parent.values.values())
-        return f"{text[:last]},{line or ' '}{member}{text[last:]}"
+        comment, rest = _after_member(text, last)
+        return f"{text[:last]},{comment}{line or ' '}{member}{text[rest:]}"
     close = "" if indent is None else f"{_newline(text)}{indent * (depth - 1)}"
-    return f"{text[: parent.start + 1]}{line}{member}{close}{text[parent.end :]}"
+    before = text[: parent.end].rstrip(" \t\r\n")
+    return f"{before}{line}{member}{close}{text[parent.end :]}"
+
+
+def _after_member(text: str, end: int) -> tuple[str, int]:
+    """The comment that the last member's line ends in, and the place behind it and behind a comma of its own."""
+    found = _LAST_COMMA_AND_COMMENT.match(text, end)
+    if found is None or not found[0].strip():
+        return "", end
+    return found[1] or "", found.end()
 
 
 def _indent(text: str) -> str | None:
     """One step of the file's indentation; None for a file that is one line with something in it."""
-    if match := re.search(r"\n([ \t]+)\S", text):
+    if match := re.search(r"\n([ \t]+)\S", _without_comments(text)):
         return match[1]
     return "  " if len(text.strip()) <= 2 or "\n" in text.strip() else None
 

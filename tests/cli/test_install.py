@@ -96,6 +96,31 @@ def test_the_comments_and_tables_of_a_toml_file_stay(machine: Machine) -> None:
     assert file.read_text().startswith(f"{CODEX}\n[mcp_servers.agent]\n")
 
 
+def test_the_comments_of_a_file_in_jsonc_stay_with_what_they_are_about(machine: Machine) -> None:
+    before = """// {"not": "this"}
+{
+\t/* mine,
+ * all */
+\t"servers": {
+\t\t"web": {"type": "http", "url": "https://a/b"}, // the web
+\t},
+}
+"""
+    file = put(machine, "vscode", before)
+    assert machine.run("install", "vscode").returncode == 0
+    begin, _, end = before.partition(" // the web\n")
+    after = file.read_text()
+    assert after.startswith(f'{begin} // the web\n\t\t"agent": {{\n\t\t\t"type": "stdio"')
+    assert after.endswith(f"\t\t}}\n{end}")
+    assert machine.run("install", "vscode").stdout.endswith("nothing to do\n")
+
+
+def test_a_comment_where_no_server_is_yet_stays(machine: Machine) -> None:
+    file = put(machine, "vscode", '{\n  "servers": {\n    // none yet\n  }\n}\n')
+    assert machine.run("install", "vscode").returncode == 0
+    assert file.read_text().startswith('{\n  "servers": {\n    // none yet\n    "agent": {\n')
+
+
 def test_codex_is_found_where_its_variable_says(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     assert machine.run("install", "codex", CODEX_HOME=str(tmp_path / "elsewhere")).returncode == 0
@@ -140,7 +165,8 @@ def test_an_entry_of_another_program_is_left_alone(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("host", "text"),
     [
-        ("vscode", '{\n  // my servers\n  "servers": {}\n}'),
+        ("cursor", '{\n  // my servers\n  "mcpServers": {}\n}'),
+        ("vscode", '{\n  /* my servers\n  "servers": {}\n}'),
         ("cursor", '{"mcpServers": {'),
         ("cursor", '{"mcpServers": []}'),
         ("cursor", '{"a": 1, "mcpServers": {}, "mcpServers": {"x": {}}, "b": '),
