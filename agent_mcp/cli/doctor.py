@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from agent_mcp import version
 from agent_mcp.cli.agent_checks import check_agents
+from agent_mcp.cli.bare_checks import check_bare
 from agent_mcp.cli.findings import Finding, as_json, as_text, has_failed
 from agent_mcp.cli.host_entry import check_host_entry, environ_of_host
 from agent_mcp.cli.lifetime import run_to_end
@@ -83,6 +84,8 @@ async def _check(
     findings += [
         finding for name, entry in config.servers.items() for finding in _of_server(entry, reports[name])
     ]
+    started = [name for name in config.servers if reports[name].error is None]
+    findings += await check_bare(config, environ, started)
     findings += check_agents(config, reports, named=options.agent, whole=options.json)
     findings.append(await _check_store(config, environ))
     findings += await check_pins(config, environ, reports)

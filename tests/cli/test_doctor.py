@@ -1,10 +1,12 @@
 """`agent-mcp doctor`: every finding with its fix, and an exit status that a script can use."""
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import anyio
 import pytest
@@ -253,12 +255,40 @@ def test_a_token_that_is_not_set_is_not_told_as_one_that_is_taken(machine: Machi
 
 
 def test_whatever_is_wrong_with_a_config_its_finding_has_a_fix(machine: Machine) -> None:
-    servers = {"a": {"command": "x", "args": None}, "b": [], "c": {"command": "x", "timeout": "soon"}}
+    servers: dict[str, Any] = {
+        "a": {"command": "x", "args": None},
+        "b": [],
+        "c": {"command": "x", "timeout": "soon"},
+    }
     (machine.home / "clerk.md").write_text("---\n---\n")
-    content = {"mcpServers": servers, "agents_dir": ["."], "agents": {"clerk": {}}}
-    for config, status in ((content, 1), ({"agents": {"a": {"max_steps": 0}}}, 2)):
+    content: dict[str, Any] = {"mcpServers": servers, "agents_dir": ["."], "agents": {"clerk": {}}}
+    wrong: dict[str, Any] = {"agents": {"a": {"max_steps": 0}}}
+    for config, status in ((content, 1), (wrong, 2)):
         file = machine.write_config(config)
         done = machine.run("doctor", "--json", "--config", str(file))
         assert done.returncode == status
         found = [each for each in json.loads(done.stdout)["findings"] if each["level"] != "OK"]
         assert found and all(each["fix"] for each in found)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="desktop and terminal have the same PATH there")
+def test_what_only_this_shell_s_environment_has_is_told(machine: Machine) -> None:
+    tools = machine.home / "my tools"
+    tools.mkdir()
+    program = tools / "desk-server"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -m agent_mcp.cli.demo_server\n")
+    program.chmod(0o755)
+    servers = {"desk": {"command": "desk-server", "env": {"DESK_ID": "${DESK_ID}"}}, "here": DESK}
+    config = machine.write_config({"defaults": {}, "mcpServers": servers})
+    path = f"{tools}:{os.defpath}"
+    status, found = findings(machine, "--config", str(config), PATH=path, DESK_ID="7", OPENAI_API_KEY="sk-x")
+    assert status == 0
+    assert [each["level"] for each in found["server here"]] == ["OK"]
+    ready, lost = found["server desk"]
+    assert (ready["level"], lost["level"]) == ("OK", "WARN")
+    assert "started from a desktop" in lost["message"] and str(program) in lost["fix"]
+    unset, key = found["host environment"]
+    assert "DESK_ID" in unset["message"] and "OPENAI_API_KEY" in key["message"]
+    status, found = findings(machine, "--config", str(machine.write_config({"mcpServers": {"here": DESK}})))
+    (fine,) = found["host environment"]
+    assert (fine["level"], fine["fix"]) == ("OK", "")
