@@ -94,7 +94,9 @@ async def ask_claude_code(folder: Path, server: Json, model: ModelServer) -> str
         DISABLE_TELEMETRY="1",
         DISABLE_AUTOUPDATER="1",
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-        MCP_CONNECTION_NONBLOCKING="0",  # or its first request may go out before our tools are there
+        # Or its first request may go out before our tools are there; by itself it waits 5 s for them.
+        MCP_CONNECTION_NONBLOCKING="0",
+        MCP_CONNECT_TIMEOUT_MS="30000",
     )
     return json.loads(said)["result"]
 
