@@ -39,6 +39,7 @@ from agent_mcp.sessions.retention import Housekeeper
 from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
 from agent_mcp.sessions.service import SessionService
+from agent_mcp.sessions.waiting import Waits
 from agent_mcp.store.open import default_store_url, is_postgres, open_store
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ class App:
     feed: LiveFeed
     server: McpServer
     telemetry: Telemetry
+    waits: Waits
+    """To be ended before the app is, so that those who wait get an answer."""
 
 
 @asynccontextmanager
@@ -132,6 +135,7 @@ async def open_app(
             parts.feed,
             server,
             parts.telemetry,
+            parts.waits,
         )
 
 
@@ -151,6 +155,7 @@ class _Parts:
     budgets: Budgets
     clock: SystemClock
     feed: LiveFeed
+    waits: Waits
 
 
 async def _open_parts(config: Config, environ: Mapping[str, str], stack: AsyncExitStack) -> _Parts:
@@ -180,6 +185,7 @@ async def _open_parts(config: Config, environ: Mapping[str, str], stack: AsyncEx
         budgets=Budgets(store, clock, to_budget(config.server.limits.budget)),
         clock=clock,
         feed=LiveFeed(),
+        waits=Waits(),
     )
 
 
@@ -194,6 +200,7 @@ def _service(parts: _Parts, environ: Mapping[str, str], dispatcher: Dispatcher) 
         dispatcher=dispatcher,
         clock=parts.clock,
         budgets=parts.budgets,
+        waits=parts.waits,
         limits=ServiceLimits(
             depth=depth_of(environ),
             running_turns=settings.max_running_turns,
@@ -210,7 +217,7 @@ def _server(
 ) -> McpServer:
     config = parts.config
     server = build_server(
-        PublishedTools(service, feed=parts.feed, clock=parts.clock),
+        PublishedTools(service, feed=parts.feed, clock=parts.clock, waits=parts.waits),
         settings=config.server,
         state_keys=state_keys(config.server, environ),
         agents={name: agent.description for name, agent in config.agents.items()},

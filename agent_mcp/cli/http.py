@@ -43,7 +43,7 @@ async def serve_http(config: Config, host: str, port: int, *, works: bool = True
     async with open_app(config, os.environ, works=works) as app:
         keys = state_keys(config.server, os.environ)
         looking = Looking(app.telemetry.around_http, app.telemetry.page)
-        server = HttpServer(app.server, config.server, keys, SystemClock(), looking)
+        server = HttpServer(app.server, config.server, keys, SystemClock(), looking, app.waits)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}{PATH}"
         print(f"agent-mcp: listening on {address}", file=sys.stderr, flush=True)

@@ -4,8 +4,8 @@ Knows no signal and no command line; whoever calls `serve` cancels it.
 """
 
 import socket
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -36,6 +36,7 @@ from agent_mcp.server.presence import Presence
 from agent_mcp.server.replicas import AnyReplica, Seal
 from agent_mcp.server.tokens import ConfiguredTokens, FirstThatKnows
 from agent_mcp.sessions.ports import Clock
+from agent_mcp.sessions.waiting import Waits
 
 PATH = "/mcp"
 GRACE_SECONDS = 0.4
@@ -54,16 +55,20 @@ class HttpServer:
     """Shared by all replicas; none: this process makes its own."""
     clock: Clock
     looking: Looking = field(default_factory=Looking)
+    waits: Waits = field(default_factory=Waits)
+    """Of the calls that wait for turns: they end before we do, so that their hosts are told how the turn stands."""
 
     async def serve(self, listener: socket.socket, *, host: str) -> None:
         """Serve on a listening socket, bound to `host`, until cancelled."""
         ending = anyio.Event()
-        server = _Uvicorn(self._uvicorn_config(self.asgi(host, ending)))
+        connected, detached = self._managers()
+        server = _Uvicorn(self._uvicorn_config(self._asgi(host, ending, connected, detached)))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.run_to_end, listener)
+            tasks.start_soon(server.run_to_end, listener, (connected, detached))
             try:
                 await anyio.sleep_forever()
             finally:
+                self.waits.end()
                 server.should_exit = True
                 # Shielded: uvicorn must see the flag and close its connections before the rest goes.
                 with anyio.move_on_after(GRACE_SECONDS, shield=True):
@@ -73,12 +78,17 @@ class HttpServer:
                     await server.ended.wait()
                 server.scope.cancel()
 
-    def asgi(self, host: str, ending: anyio.Event) -> ASGIApp:
-        """The application, whose streams end with `ending`.
+    def _asgi(
+        self,
+        host: str,
+        ending: anyio.Event,
+        connected: StreamableHTTPSessionManager,
+        detached: StreamableHTTPSessionManager,
+    ) -> ASGIApp:
+        """The application, whose streams end with `ending`; the managers must run as long as it does.
 
         Host and Origin come first: a page in a browser must learn nothing, not even a 401.
         """
-        connected, detached = self._managers()
         endpoint: ASGIApp = AnyReplica(
             connected.asgi_app,
             detached.asgi_app,
@@ -94,7 +104,7 @@ class HttpServer:
             *self._metadata_routes(),
             *self._metrics_routes(allowed),
         ]
-        app = Starlette(routes=routes, lifespan=lambda _: _running(connected.run(), detached.run()))
+        app = Starlette(routes=routes)
         return self.looking.around(app) if self.looking.around else app
 
     def _metrics_routes(self, allowed: TransportSecuritySettings) -> Sequence[Route]:
@@ -162,6 +172,7 @@ class HttpServer:
             app,
             http=impatient(self.settings.request_seconds),
             ws="none",
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -171,13 +182,6 @@ class HttpServer:
         # Declared as whole seconds, but it only bounds a wait.
         config.timeout_graceful_shutdown = GRACE_SECONDS + _GOODBYE_SECONDS  # pyright: ignore[reportAttributeAccessIssue]
         return config
-
-
-@asynccontextmanager
-async def _running(*managers: AbstractAsyncContextManager[None]) -> AsyncGenerator[None]:
-    connected, detached = managers
-    async with connected, detached:
-        yield
 
 
 async def _health(request: Request) -> Response:
@@ -200,11 +204,17 @@ class _Uvicorn(uvicorn.Server):
         # Shielded: cancelled from outside it would drop its connections without a word, and complain of it.
         self.scope = anyio.CancelScope(shield=True)
 
-    async def run_to_end(self, listener: socket.socket) -> None:
-        """Serve until `should_exit`, or until `scope` is cancelled."""
+    async def run_to_end(
+        self,
+        listener: socket.socket,
+        managers: tuple[StreamableHTTPSessionManager, StreamableHTTPSessionManager],
+    ) -> None:
+        """Serve until `should_exit`, or until `scope` is cancelled; the managers run as long."""
+        connected, detached = managers
         try:
             with self.scope:
-                await self.serve([listener])
+                async with connected.run(), detached.run():
+                    await self.serve([listener])
         finally:
             self.ended.set()
 

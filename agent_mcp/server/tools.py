@@ -27,6 +27,7 @@ from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.service import SessionService, Watcher
 from agent_mcp.sessions.start import StartRequest, new_session_id
 from agent_mcp.sessions.transcript import cut
+from agent_mcp.sessions.waiting import Waits
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +71,13 @@ Handler = Callable[[Mapping[str, Any], Caller], Awaitable[Result]]
 class PublishedTools:
     """The tools as a host calls them."""
 
-    def __init__(self, service: SessionService, *, feed: LiveFeed, clock: Clock) -> None:
+    def __init__(
+        self, service: SessionService, *, feed: LiveFeed, clock: Clock, waits: Waits | None = None
+    ) -> None:
         self._service = service
         self._feed = feed
         self._clock = clock
+        self._waits = waits or Waits()
         self._handlers: dict[str, Handler] = {
             "start_session": self.start_session,
             "send_message": self.send_message,
@@ -91,7 +95,7 @@ class PublishedTools:
         """The same tools on the sessions of one principal alone; `ancestry`: the sessions that the call comes from,
         `allowance`: what they let it spend."""
         service = self._service.for_principal(principal).under(ancestry, allowance)
-        return PublishedTools(service, feed=self._feed, clock=self._clock)
+        return PublishedTools(service, feed=self._feed, clock=self._clock, waits=self._waits)
 
     async def call(self, name: str, given: Mapping[str, Any], caller: Caller) -> Result:
         """Run a tool; every failure is a result.
@@ -257,7 +261,9 @@ class PublishedTools:
         self, report: TurnReport, asker: Asker, seconds: float
     ) -> Answers | InputRequiredResult | None:
         """Ask, and have it in the log that a person was asked, if they have not decided at once."""
-        asked = await asker.ask(report.session_id, report.approvals, seconds=seconds)
+        asked: Answers | InputRequiredResult | None = {}
+        with self._waits.open():
+            asked = await asker.ask(report.session_id, report.approvals, seconds=seconds)
         if asked is not None and (isinstance(asked, InputRequiredResult) or not asked):
             await self._service.shown(report.session_id, [call.call.id for call in report.approvals])
         return asked

@@ -54,7 +54,7 @@ from agent_mcp.sessions.start import (
     new_session_id,
 )
 from agent_mcp.sessions.tool_ports import ToolSource
-from agent_mcp.sessions.waiting import TurnWatch, Watcher
+from agent_mcp.sessions.waiting import TurnWatch, Waits, Watcher
 from agent_mcp.sessions.watch import Bell, SessionLists
 
 CANCEL_SECONDS = 4.5
@@ -76,6 +76,7 @@ class SessionService:
         clock: Clock,
         limits: ServiceLimits | None = None,
         budgets: Budgets | None = None,
+        waits: Waits | None = None,
     ) -> None:
         self._store = store
         self._logs = logs
@@ -86,7 +87,7 @@ class SessionService:
         self._clock = clock
         self._limits = limits or ServiceLimits()
         self._room = Room(store, self._limits, clock)
-        self._watch = TurnWatch(store=store, logs=logs, dispatcher=dispatcher)
+        self._watch = TurnWatch(store=store, logs=logs, dispatcher=dispatcher, waits=waits or Waits())
         self._lists = SessionLists()
         self._principal = ""
         self._budgets = budgets or Budgets(store, clock)

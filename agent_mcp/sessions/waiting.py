@@ -3,7 +3,8 @@
 The turn never notices: whoever waits only follows the log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import anyio
 
@@ -20,13 +21,42 @@ Watcher = Callable[[SessionState], bool | None]
 """Told how the log stands when a call begins to wait, and each time that it has grown; True ends the waiting."""
 
 
+class Waits:
+    """What the callers of this process wait for. All of it ends at once when the process must end."""
+
+    def __init__(self) -> None:
+        self._scopes: set[anyio.CancelScope] = set()
+        self._over = False
+
+    @contextmanager
+    def open(self) -> Generator[None]:
+        """Wait in this context; it is left at the first wait within once waiting is over."""
+        with anyio.CancelScope() as scope:
+            if self._over:
+                scope.cancel()
+            self._scopes.add(scope)
+            try:
+                yield
+            finally:
+                self._scopes.discard(scope)
+
+    def end(self) -> None:
+        """Nobody waits any more, from now on."""
+        self._over = True
+        for scope in self._scopes:
+            scope.cancel()
+
+
 class TurnWatch:
     """Follows turns for the callers of this process, and remembers which steps of running ones they were told of."""
 
-    def __init__(self, *, store: SessionStore, logs: SessionLogs, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, *, store: SessionStore, logs: SessionLogs, dispatcher: Dispatcher, waits: Waits
+    ) -> None:
         self._store = store
         self._logs = logs
         self._dispatcher = dispatcher
+        self._waits = waits
         self._reported: dict[str, int] = {}
 
     async def wait(
@@ -36,7 +66,8 @@ class TurnWatch:
         state = await self._logs.state(session_id)
         if not turn:
             return self.report(state, None)
-        await self.watch(state, turn, seconds=wait_seconds, watcher=watcher)
+        with self._waits.open():
+            await self.watch(state, turn, seconds=wait_seconds, watcher=watcher)
         return self.report(state, state.turns[turn - 1])
 
     async def watch(

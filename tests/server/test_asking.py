@@ -38,7 +38,7 @@ async def host(
     """A host in this process, with or without a way to ask its user."""
     with anyio.fail_after(15):
         async with open_world(folder, *PLAN, profile=ASK, tools=FunctionTools({"echo": echo})) as w:
-            tools = PublishedTools(w.service, feed=w.feed, clock=w.clock)
+            tools = PublishedTools(w.service, feed=w.feed, clock=w.clock, waits=w.waits)
             server = build_server(
                 tools,
                 settings=ServerSettings(wait_seconds=5, **settings),
@@ -135,6 +135,17 @@ async def test_a_user_who_does_not_answer_in_time_leaves_the_calls_waiting(tmp_p
 
     async with host(tmp_path, "legacy", thinking) as (_, call):
         result = content(await call("start_session", message="go", wait_seconds=0.3))
+    assert result["status"] == "needs_approval"
+
+
+async def test_where_all_waiting_ends_a_question_that_is_asked_ends_too(tmp_path: Path) -> None:
+    async def thinking(context: Any, params: ElicitRequestParams) -> ElicitResult:
+        w.waits.end()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with host(tmp_path, "legacy", thinking) as (w, call):
+        result = content(await call("start_session", message="go", wait_seconds=60))
     assert result["status"] == "needs_approval"
 
 

@@ -30,6 +30,7 @@ from agent_mcp.sessions.room import ServiceLimits
 from agent_mcp.sessions.runner import TurnRunner
 from agent_mcp.sessions.service import SessionService
 from agent_mcp.sessions.tool_ports import ServerStatus, ToolScope
+from agent_mcp.sessions.waiting import Waits
 from agent_mcp.store.open import open_store
 
 Plan = Reply | Exception | Callable[[ModelRequest], Awaitable[Reply]]
@@ -206,6 +207,7 @@ class World:
     models: PlannedModels
     tools: FunctionTools
     clock: TestClock
+    waits: Waits
 
 
 Dispatching = Callable[[SessionStore, Run], AbstractAsyncContextManager[Dispatcher]]
@@ -228,6 +230,7 @@ async def open_world(
     """A service on a store in `folder`, or at `store_url`; a second one on the same store is a second process in all
     but name. `through` may put something between the store and all who use it; `dispatching` says who runs turns."""
     clock, feed, model = TestClock(), LiveFeed(), PlannedModel(plan or [says("hello")])
+    waits = Waits()
     models, hub = PlannedModels(plan=model), tools or FunctionTools()
     url = store_url or f"sqlite:///{folder / 'sessions.db'}"
     async with open_store(url, clock=clock, settings=settings) as opened:
@@ -255,8 +258,9 @@ async def open_world(
                 clock=clock,
                 limits=limits,
                 budgets=budgets,
+                waits=waits,
             )
-            yield World(service, store, logs, dispatcher, feed, model, models, hub, clock)
+            yield World(service, store, logs, dispatcher, feed, model, models, hub, clock, waits)
 
 
 async def until(condition: Callable[[], bool]) -> None:
