@@ -18,6 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_mcp.server.principals import principal_of_user
+
 _ENDED_IDS = 10_000
 """How many connections we remember to have been ended by their hosts."""
 _SEAL_CHARACTERS = 32
@@ -52,8 +54,8 @@ class AnyReplica:
         self._connected = connected
         self._detached = detached
         self._seal = seal
-        self._ended: dict[str, None] = {}
-        """By their hosts, in that order."""
+        self._ended: dict[tuple[str, str], None] = {}
+        """By their hosts, in that order: id and principal, for nobody else can end it."""
         # Around us, so that the body comes in one message and can be read twice.
         self._limited = RequestBodyLimitMiddleware(self._route, max_body_bytes)
 
@@ -64,20 +66,21 @@ class AnyReplica:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         sealed = Headers(scope=scope).get(MCP_SESSION_ID_HEADER)
         connection_id = None if sealed is None else self._seal.opened(sealed)
+        principal = principal_of_user(scope.get("user"))
         scope = _with_id(scope, connection_id or sealed)
-        if connection_id is None or connection_id in self._ended:
+        if connection_id is None or (connection_id, principal) in self._ended:
             await self._connected(scope, receive, self._sealing(send))
             return
         first = await receive()
         answer = _UnlessGone(self._sealing(send))
         await self._connected(scope, _again(first, receive), answer)
         if scope["method"] == "DELETE":
-            self._note_end(connection_id)
+            self._note_end(connection_id, principal)
         if answer.gone:
             await self._without_connection(scope, _again(first, receive), send)
 
-    def _note_end(self, connection_id: str) -> None:
-        self._ended[connection_id] = None
+    def _note_end(self, connection_id: str, principal: str) -> None:
+        self._ended[connection_id, principal] = None
         if len(self._ended) > _ENDED_IDS:
             del self._ended[next(iter(self._ended))]
 
