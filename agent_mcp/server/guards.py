@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_mcp.server.principals import principal_of_user
 from agent_mcp.sessions.ports import Clock
@@ -75,6 +76,30 @@ def _malformed(request: Request) -> Response | None:
     if not _ORIGIN.fullmatch(request.headers.get("origin", "null")):
         return Response("Invalid Origin header", status_code=403)
     return None
+
+
+class ScopeChallenge:
+    """Names the scopes that a token must have where one is asked for, so that clients ask their issuer for no others.
+
+    RFC 6750 §3, and "Scope Selection Strategy" of the MCP specification; the SDK's own challenge leaves them out.
+    """
+
+    def __init__(self, app: ASGIApp, scopes: Sequence[str]) -> None:
+        self._app = app
+        self._scopes = " ".join(scopes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message.get("headers", ())))
+                if challenge := headers.get("www-authenticate"):
+                    headers["www-authenticate"] = f'{challenge}, scope="{self._scopes}"'
+                    message = {**message, "headers": headers.raw}
+            await send(message)
+
+        await self._app(scope, receive, send_named if self._scopes else send)
 
 
 class RequestLimit:

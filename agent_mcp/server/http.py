@@ -29,7 +29,13 @@ from agent_mcp.config.schema import ServerSettings
 from agent_mcp.config.serving import resource_url
 from agent_mcp.server.app import McpServer
 from agent_mcp.server.connections import impatient
-from agent_mcp.server.guards import HostGuard, RequestLimit, allowed_names, json_rpc_error
+from agent_mcp.server.guards import (
+    HostGuard,
+    RequestLimit,
+    ScopeChallenge,
+    allowed_names,
+    json_rpc_error,
+)
 from agent_mcp.server.looking import METRICS_PATH, Looking, MetricsPage
 from agent_mcp.server.oauth import OAuthTokens
 from agent_mcp.server.presence import Presence
@@ -139,7 +145,8 @@ class HttpServer:
             return endpoint
         oauth = self.settings.oauth
         metadata_url = build_resource_metadata_url(AnyHttpUrl(resource_url(oauth))) if oauth else None
-        guarded = RequireAuthMiddleware(endpoint, list(oauth.scopes if oauth else ()), metadata_url)
+        scopes = list(oauth.scopes if oauth else ())
+        guarded = ScopeChallenge(RequireAuthMiddleware(endpoint, scopes, metadata_url), scopes)
         return AuthenticationMiddleware(
             AuthContextMiddleware(guarded),
             backend=BearerAuthBackend(FirstThatKnows(verifiers)),

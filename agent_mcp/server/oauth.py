@@ -53,7 +53,8 @@ class OAuthTokens:
         except jwt.PyJWTError as error:
             log.info("a token was refused: %s", type(error).__name__)
             return None
-        return _access(claims)
+        # Whoever had no name would share the sessions of all others without one.
+        return _access(claims) if claims["sub"] else None
 
     def _claims(self, token: str, key: jwt.PyJWK) -> Mapping[str, Any]:
         return jwt.decode(
@@ -82,5 +83,10 @@ def _access(claims: Mapping[str, Any]) -> AccessToken:
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
     """RFC 8693 §4.2 has a string with spaces; some issuers send a list, or call it `scp`."""
-    said = claims.get("scope", claims.get("scp", ""))
-    return said.split() if isinstance(said, str) else [str(scope) for scope in said or ()]
+    match claims.get("scope", claims.get("scp")):
+        case str(said):
+            return said.split()
+        case [*said]:
+            return [str(scope) for scope in said]
+        case _:
+            return []

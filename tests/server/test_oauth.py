@@ -51,7 +51,12 @@ async def test_a_good_token_names_its_issuer_and_subject_and_nothing_keeps_it() 
 
 @pytest.mark.parametrize(
     ("claims", "scopes"),
-    [({"scope": "a b"}, ["a", "b"]), ({"scope": None, "scp": ["a", "b"]}, ["a", "b"]), ({"scope": None}, [])],
+    [
+        ({"scope": "a b"}, ["a", "b"]),
+        ({"scope": None, "scp": ["a", "b"]}, ["a", "b"]),
+        ({"scope": None}, []),
+        ({"scope": 5}, []),
+    ],
 )
 async def test_scopes_are_read_in_either_spelling(claims: dict[str, Any], scopes: list[str]) -> None:
     async with verifying() as (issuer, tokens, _):
@@ -67,6 +72,7 @@ BAD: dict[str, Callable[[Issuer], str]] = {
     "no audience": lambda issuer: issuer.token(aud=None),
     "another issuer": lambda issuer: issuer.token(iss="https://evil.example"),
     "nobody": lambda issuer: issuer.token(sub=None),
+    "nobody's name": lambda issuer: issuer.token(sub=""),
     "alg none": lambda issuer: issuer.unsigned(),
     "HS256 with the public key": lambda issuer: issuer.signed_with_the_public_key(),
     "an unknown key": lambda issuer: issuer.token(header={"kid": "second"}),
@@ -158,17 +164,24 @@ async def test_a_whole_server_tells_clients_where_to_go_and_takes_their_tokens(t
             assert refused.status_code == 401
             metadata = "https://mcp.example.org/.well-known/oauth-protected-resource/mcp"
             assert f'resource_metadata="{metadata}"' in refused.headers["www-authenticate"]
+            assert 'scope="agents"' in refused.headers["www-authenticate"]
             told = (await http.get("/.well-known/oauth-protected-resource/mcp")).json()
             assert (told["resource"], told["authorization_servers"]) == (AUDIENCE, [issuer.url])
             assert told["scopes_supported"] == ["agents"]
 
-            async def status(token: str) -> int:
+            async def answer(token: str) -> tuple[int, str]:
                 request = modern_call("list_sessions")
                 request["headers"]["Authorization"] = f"Bearer {token}"
-                return (await http.post("/mcp", **request)).status_code
+                answered = await http.post("/mcp", **request)
+                return answered.status_code, answered.headers.get("www-authenticate", "")
 
-            assert await status(issuer.token()) == 200
-            assert await status(issuer.token(scope="other")) == 403
+            async def status(token: str) -> int:
+                return (await answer(token))[0]
+
+            assert await answer(issuer.token()) == (200, "")
+            forbidden, challenge = await answer(issuer.token(scope="other"))
+            assert forbidden == 403
+            assert 'error="insufficient_scope"' in challenge and 'scope="agents"' in challenge
             assert await status(issuer.token(exp=int(time.time()) - 60)) == 401
             assert await status(issuer.token(aud="https://other.example.org")) == 401
             assert await status(issuer.unsigned()) == 401
