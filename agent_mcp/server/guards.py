@@ -39,15 +39,19 @@ def allowed_names(bound: str, *, hosts: Sequence[str], origins: Sequence[str]) -
     """Host and Origin headers that are taken by a server bound to `bound`, with those that the config names.
 
     A host without a port is meant with any. Names of this machine are taken on loopback alone; a page whose name was
-    made to point here (DNS rebinding) has another.
+    made to point here (DNS rebinding) has another. All are in lower case: names of hosts have none (RFC 9110 §4.2.3).
     """
     own = _LOOPBACK_NAMES if is_loopback(bound) else [f"[{bound}]" if ":" in bound else bound]
-    names = [*own, *hosts]
+    names = [name.lower() for name in (*own, *hosts)]
     loopback_origins = [f"http://{name}" for name in _LOOPBACK_NAMES] if is_loopback(bound) else []
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
-        allowed_origins=[*loopback_origins, *(f"{origin}:*" for origin in loopback_origins), *origins],
+        allowed_origins=[
+            *loopback_origins,
+            *(f"{origin}:*" for origin in loopback_origins),
+            *map(str.lower, origins),
+        ],
     )
 
 
@@ -61,12 +65,19 @@ class HostGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] == "http":
-            request = Request(scope)
+            request = Request(_in_lower_case(scope))
             refusal = _malformed(request) or await self._check.validate_request(request)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _in_lower_case(scope: Scope) -> Scope:
+    """The request with its Host and Origin in lower case, as the allowed ones are."""
+    named = (b"host", b"origin")
+    headers = [(name, value.lower() if name in named else value) for name, value in scope["headers"]]
+    return {**scope, "headers": headers}
 
 
 def _malformed(request: Request) -> Response | None:

@@ -8,7 +8,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from starlette.types import Message, Receive, Scope, Send
 
-from agent_mcp.server.guards import RequestLimit, allowed_names
+from agent_mcp.server.guards import HostGuard, RequestLimit, allowed_names
 
 pytestmark = pytest.mark.anyio
 
@@ -85,3 +85,31 @@ def test_an_address_that_others_reach_is_called_by_its_own_name_and_not_this_mac
     allowed = allowed_names(bound, hosts=["mcp.example.org"], origins=[])
     assert {name, "mcp.example.org", "mcp.example.org:*"} < set(allowed.allowed_hosts)
     assert "localhost:*" not in allowed.allowed_hosts and not allowed.allowed_origins
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("MCP.example.ORG:443", "https://app.example.org", 200),
+        ("mcp.example.org", "HTTPS://App.Example.Org", 200),
+        ("mcp.example.net", "https://app.example.org", 421),
+        ("mcp.example.org", "https://app.example.net", 403),
+    ],
+)
+async def test_names_of_hosts_are_the_same_in_capitals(host: str, origin: str, status: int) -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    allowed = allowed_names("10.0.0.1", hosts=["Mcp.Example.org"], origins=["https://App.example.org"])
+    headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    await HostGuard(app, allowed)(scope, receive, send)
+    assert sent[0]["status"] == status
