@@ -83,8 +83,15 @@ def line_of(state: SessionState) -> str:
 @asynccontextmanager
 async def reporting(reporter: ProgressReporter, feed: LiveFeed, session_id: str) -> AsyncGenerator[None]:
     """Report while this context is open."""
+    failure: Exception | None = None
     with feed.listening(session_id, reporter.hear):
         async with anyio.create_task_group() as group:
             group.start_soon(reporter.run)
-            yield
+            try:
+                yield
+            except Exception as error:
+                # Let through a task group, it would come out as a group of exceptions.
+                failure = error
             group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,20 @@ BAD_CALLS: list[tuple[str, dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
-async def test_wrong_arguments_are_refused_by_name_and_nothing_is_lost(tmp_path: Path, era: Any) -> None:
+@pytest.mark.parametrize("with_progress", [False, True])
+async def test_wrong_arguments_are_refused_by_name_and_nothing_is_lost(
+    tmp_path: Path, era: Any, with_progress: bool
+) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        """What a host shows that asks for progress, as most do."""
+
     with anyio.fail_after(40):
         async with open_scene(tmp_path, RULES) as scene, open_host(scene.home, era) as host:
+            call_tool = partial(host.call_with_progress, hear) if with_progress else host.call
             await host.call("start_session", session_id="s1", message="hello")
             before = scene.home.events()
             for tool, arguments, code, named in BAD_CALLS:
-                refused = await host.call(tool, **arguments)
+                refused = await call_tool(tool, **arguments)
                 assert refused["error"]["code"] == code, (tool, str(arguments)[:100], refused["error"])
                 assert named in refused["error"]["message"], (tool, str(arguments)[:100], refused["error"])
             assert scene.home.events() == before
