@@ -59,6 +59,7 @@ class _Entry:
     description: str
     _: KW_ONLY
     read_only: bool = False
+    destructive: bool = False
     idempotent: bool = False
     output: dict[str, Any] = field(default_factory=lambda: _TURN_OUTPUT)
     long_result: bool = False
@@ -72,7 +73,7 @@ class _Entry:
             output_schema=self.output,
             annotations=ToolAnnotations(
                 read_only_hint=self.read_only,
-                destructive_hint=False,
+                destructive_hint=self.destructive,
                 idempotent_hint=self.read_only or self.idempotent,
             ),
             _meta=dict(LONG_RESULT_META) if self.long_result else None,
@@ -120,6 +121,8 @@ _ENTRIES = (
         "approve",
         "Answer an approval",
         "Allow or deny a tool call that waits for approval. Ask the user first: the decision is theirs.",
+        # What it lets run may be. Hosts ask for such a tool, an agent-mcp above this one among them.
+        destructive=True,
         idempotent=True,
     ),
     _Entry(args.OneSession, "cancel", "Cancel a turn", "Stop the session's running turn.", idempotent=True),

@@ -28,6 +28,7 @@ def below(message: str) -> Call:
     return Call(name="below__start_session", arguments={"message": message})
 
 
+APPROVAL = {"session_id": "s-below", "call_id": "c", "decision": "allow"}
 RULES = {
     "top: hold": [calls(below("middle: hold")), says("All done.")],
     "middle: hold": [calls(below("bottom: hold")), says("Passed on.")],
@@ -35,6 +36,7 @@ RULES = {
     "top: work": [calls(below("middle: work")), says("All worked.")],
     "middle: work": [calls(below("bottom: work")), says("Worked below.")],
     "bottom: work": [calls(call("look", item=f"w{n}"), text=f"Step {n}.") for n in range(30)],
+    "top: approve": [calls(Call(name="below__approve", arguments=APPROVAL)), says("Approved.")],
 }
 
 
@@ -116,6 +118,14 @@ async def test_a_cancel_passes_over_the_other_pairs_of_transport_and_era(tmp_pat
     with anyio.fail_after(60):
         async with open_chain(tmp_path, ("stdio", "http"), ("modern", "legacy")) as chain:
             await a_cancel_stops_every_level(chain)
+
+
+async def test_a_model_does_not_approve_what_waits_below_before_a_person_agrees(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        async with open_chain(tmp_path, ("stdio", "stdio"), ("modern", "modern")) as chain:
+            asked = await chain.host.call("start_session", message="top: approve")
+    assert asked["status"] == "needs_approval"
+    assert [(call["name"], call["arguments"]) for call in asked["approvals"]] == [("below__approve", APPROVAL)]
 
 
 async def a_cancel_stops_every_level(chain: Chain) -> None:
