@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from agent_mcp.agent.tools import Tool
 from agent_mcp.cli.findings import Finding
+from agent_mcp.cli.terminal import counted
 from agent_mcp.config.profiles import profile_for
 from agent_mcp.config.schema import Config
 from agent_mcp.downstream.hub import ServerReport
@@ -43,7 +44,7 @@ def check_agents(
 def _finding(profile: Profile, tools: list[Tool], *, detailed: bool) -> Finding:
     verdicts = Counter(rule_on_tool(profile, tool).verdict for tool in tools)
     asking_later = sum(_asks_later(profile, tool) for tool in tools)
-    message = f"{len(tools)} tools: {verdicts['run']} run, {verdicts['ask']} ask, {verdicts['deny']} denied"
+    message = f"{counted(len(tools), 'tool')}: {verdicts['run']} run, {verdicts['ask']} ask, {verdicts['deny']} denied"
     if asking_later:
         message += f"; {asking_later} more ask once there is untrusted content"
     subject = f"agent {profile.agent}" if profile.agent else "without an agent"

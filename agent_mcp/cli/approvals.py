@@ -12,7 +12,7 @@ from functools import partial
 
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.pins import accept_pins, show_pins
-from agent_mcp.cli.startup import configure
+from agent_mcp.cli.startup import configure, same_command
 from agent_mcp.cli.terminal import shown_arguments
 from agent_mcp.config.blot import Blot
 from agent_mcp.config.schema import Config
@@ -52,19 +52,19 @@ async def _act(options: Namespace, config: Config) -> int:
             case "accept":
                 await accept_pins(store, config, options.server)
             case _:
-                await _list(store, config)
+                await _list(store, config, same_command(options))
     return 0
 
 
-async def _list(store: SessionStore, config: Config) -> None:
+async def _list(store: SessionStore, config: Config, command: str) -> None:
     hide = Blot(declared_secrets(config, os.environ))
     calls = await waiting_calls(store, SessionLogs(store, hide=hide))
     if not calls:
         print("no call waits for approval")
         return
     print("\n\n".join(_described(waiting) for waiting in calls))
-    print("\nanswer with: agent-mcp approvals allow|deny CALL_ID [--reason TEXT]")
-    print("for the rest of the session: agent-mcp approvals allow CALL_ID --for arguments|session")
+    print(f"\nanswer with: {command} approvals allow|deny CALL_ID [--reason TEXT]")
+    print(f"for the rest of the session: {command} approvals allow CALL_ID --for arguments|session")
 
 
 def _described(waiting: WaitingCall) -> str:

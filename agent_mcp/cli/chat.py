@@ -22,7 +22,7 @@ from agent_mcp.cli.chat_forms import fill_in
 from agent_mcp.cli.chat_screen import Screen
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.lines import Lines, open_lines
-from agent_mcp.cli.startup import configure, log_problems
+from agent_mcp.cli.startup import configure, log_problems, same_command
 from agent_mcp.config.schema import Config
 from agent_mcp.errors import AgentMcpError, PublicError, SessionNotFoundError
 from agent_mcp.sessions.events import InputAsked, InputGiven, InputShown
@@ -49,7 +49,8 @@ def run(options: Namespace) -> int:
 
 
 async def _chat(config: Config, options: Namespace) -> int:
-    screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    screen = Screen(interactive=interactive, command=same_command(options))
     async with open_app(config, os.environ) as app, open_lines(0) as lines:
         chat = await _open_chat(app, options, screen=screen, lines=lines)
         async with anyio.create_task_group() as tasks, _signals(chat, tasks):

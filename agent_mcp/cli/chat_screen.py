@@ -16,8 +16,9 @@ from agent_mcp.sessions.reports import TurnReport
 class Screen:
     """Shows one turn after the other."""
 
-    def __init__(self, *, interactive: bool) -> None:
+    def __init__(self, *, interactive: bool, command: str) -> None:
         self.interactive = interactive
+        self._command = command
         self._next_step = 0
         self._streamed = False
         self._at_line_start = True
@@ -42,7 +43,7 @@ class Screen:
         if self.interactive:
             print(flush=True)
             if session_id is not None:
-                self._note(f"go on with: agent-mcp chat --session {session_id}")
+                self._note(f"go on with: {self._command} chat --session {session_id}")
 
     def begin_turn(self, *, first_step: int) -> None:
         """From here on steps from this number on are shown."""
@@ -101,8 +102,8 @@ class Screen:
     def tell_how_to_answer(self, session_id: str, call: CallState) -> None:
         """Without a terminal there is nobody to ask here."""
         self._error(
-            f"the turn rests: answer with `agent-mcp approvals allow {call.call.id}` (or deny), "
-            f"then `agent-mcp chat --session {session_id}`"
+            f"the turn rests: answer with `{self._command} approvals allow {call.call.id}` (or deny), "
+            f"then `{self._command} chat --session {session_id}`"
         )
 
     def _show(self, happening: Happening) -> None:

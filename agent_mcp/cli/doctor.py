@@ -156,7 +156,7 @@ def _of_server(entry: ServerEntry, report: ServerReport) -> Iterator[Finding]:
         return
     costs = [(tool.name, tool.json_bytes // _BYTES_PER_TOKEN) for tool in report.tools]
     total = sum(tokens for _, tokens in costs)
-    message = f"{len(costs)} tools, about {total} tokens, ready in {report.seconds:.1f} s"
+    message = f"{counted(len(costs), 'tool')}, about {total} tokens, ready in {report.seconds:.1f} s"
     details = tuple(f"{name} (about {tokens} tokens)" for name, tokens in costs)
     yield Finding("OK", subject, message, details=details)
     if total > _MANY_TOKENS:
@@ -195,7 +195,9 @@ async def _check_store(config: Config, environ: Mapping[str, str]) -> Finding:
         async with open_store(url) as store:
             unfinished = await store.count_unfinished()
         await anyio.to_thread.run_sync(check_store, url)
-    except (PublicError, ConfigError) as error:
-        return Finding("FAIL", "store", str(error), error.hint or fix)
-    told = f"{shown_store(url)}: can be written; {unfinished} turns are queued or running"
+    except ConfigError as error:
+        return Finding("FAIL", "store", error.problem, error.hint or fix)
+    except PublicError as error:
+        return Finding("FAIL", "store", error.message, error.hint or fix)
+    told = f"{shown_store(url)}: can be written; {counted(unfinished, 'turn')} queued or running"
     return Finding("OK", "store", told)

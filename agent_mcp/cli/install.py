@@ -33,6 +33,8 @@ class _Change:
     name: str
     before: str
     after: str
+    has_key: bool = False
+    """Whether the user has put a provider's key into the entry."""
 
 
 def run(options: Namespace) -> int:
@@ -77,7 +79,7 @@ def _change(file: HostFile, entry: Mapping[str, Any]) -> _Change:
         raise AgentMcpError(
             f"{file.path} was not changed: {error}. Paste the entry above into it yourself"
         ) from error
-    return _Change(name, before, after)
+    return _Change(name, before, after, any(variable.endswith("_API_KEY") for variable in wanted["env"]))
 
 
 def _free_name(entries: Mapping[str, Any]) -> str:
@@ -127,7 +129,9 @@ def _write(path: Path, change: _Change) -> None:
     print(f"wrote the entry `{change.name}` into {path}")
     if backup is not None:
         print(f"the file as it was is in {backup}")
-    print(f"{_KEYS}\nRestart the host to see the tools.")
+    if not change.has_key:
+        print(_KEYS)
+    print("Restart the host to see the tools.")
 
 
 def _back_up(target: Path) -> Path | None:

@@ -9,6 +9,7 @@ from functools import partial
 
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.startup import configure
+from agent_mcp.cli.terminal import counted
 from agent_mcp.cli.upkeep import all_sessions, export_sessions, import_sessions, prune_sessions
 from agent_mcp.config.blot import Blot
 from agent_mcp.config.schema import Config
@@ -104,7 +105,7 @@ def _header(record: SessionRecord, state: SessionState) -> str:
     return (
         f"# Session {record.id}\n\n"
         f"agent {record.profile.agent or '-'}, model {record.profile.model or '-'}, {state.status}, "
-        f"{len(state.turns)} turns, {len(state.steps)} steps{forked}\n"
+        f"{counted(len(state.turns), 'turn')}, {counted(len(state.steps), 'step')}{forked}\n"
         f"started {_time(record.created_at)}, updated {_time(record.updated_at)}\n"
     )
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from argparse import Namespace
 
 from agent_mcp.config.load import load_config
@@ -37,6 +38,11 @@ def _check_store_address(config: Config) -> None:
             "environment: AGENT_MCP_STORE" if os.environ.get("AGENT_MCP_STORE") else f"{config.path}: store"
         )
         raise ConfigError(written, error.problem, hint=error.hint) from error
+
+
+def same_command(options: Namespace) -> str:
+    """How to call us again with the same config, for hints: another config may mean another store."""
+    return f"agent-mcp --config {shlex.quote(options.config)}" if options.config else "agent-mcp"
 
 
 def log_problems(config: Config) -> None:

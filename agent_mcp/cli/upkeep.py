@@ -93,7 +93,8 @@ async def import_sessions(store: SessionStore, options: Namespace) -> None:
         + (f", left {skipped} alone that were there" if skipped else "")
     )
     if unfinished:
-        print(f"{unfinished} of them have a turn that had not ended; it goes on when a server runs")
+        have = "has" if unfinished == 1 else "have"
+        print(f"{unfinished} of them {have} a turn that had not ended; it goes on when a server runs")
 
 
 def _pass_over(session: ArchivedSession) -> None:

@@ -206,7 +206,8 @@ def _place(name: str, entry: ServerEntry, *, origin: Origin, findings: Findings,
 def _leave_out(name: str, entry: ServerEntry, findings: Findings, servers: Servers) -> None:
     servers.left_out[name] = entry
     key = f"mcpServers.{name}"
-    findings.warn(Complaint(key, "starts agent-mcp itself; left out", "agent-mcp does not call itself"))
+    hint = 'right in a host\'s file; in one of your own add "defaults": {} to have it as a server'
+    findings.warn(Complaint(key, "starts agent-mcp itself; left out", hint))
 
 
 def _with_whole_paths(entry: ServerEntry, origin: Origin) -> ServerEntry:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -80,6 +82,16 @@ def test_without_a_terminal_nobody_is_asked_and_the_turn_rests(machine: Machine)
     assert machine.run("approvals", "allow", waiting[0]).returncode == 0
     session = waiting[1].split()[1]
     assert "kept as note 1" in pipe(machine, "", "--session", session).stdout
+
+
+def test_what_it_says_to_type_next_reads_the_same_config_and_store(machine: Machine) -> None:
+    elsewhere = {**CONFIG, "store": f"sqlite:///{machine.home}/elsewhere.db"}
+    resting = pipe(machine, NOTE, "--agent", "clerk", content=elsewhere).stderr
+    allow, go_on = (shlex.split(command) for command in re.findall("`agent-mcp (.+?)`", resting))
+    listed = machine.run("approvals", "--config", allow[1]).stdout
+    assert f"answer with: agent-mcp --config {allow[1]} approvals" in listed
+    assert machine.run(*allow).returncode == 0
+    assert "kept as note 1" in machine.run(*go_on).stdout
 
 
 def test_in_a_pipe_a_servers_question_is_dismissed_at_once(machine: Machine) -> None:

@@ -143,7 +143,8 @@ def test_a_new_config_comes_into_our_entry_and_what_the_user_added_stays(machine
     rest = '# the next\n[mcp_servers.z]\ncommand = "z"\n'
     file = put(machine, "codex", ours + sub + rest)
     config = machine.write_config({})
-    assert machine.run("install", "codex", "--config", str(config)).returncode == 0
+    done = machine.run("install", "codex", "--config", str(config))
+    assert (done.returncode, "No key was written" in done.stdout) == (0, False), "it has one"
     entry = entry_of(file, "codex")
     assert (entry["tool_timeout_sec"], entry["env"]["ANTHROPIC_API_KEY"]) == (600, "k")
     assert entry["args"][-1] == str(config) and entry["command"] != "/old/agent-mcp"

@@ -54,7 +54,7 @@ async def test_all_sessions_go_through_a_file_of_ones_own_into_another_store(
     await import_sessions(empty, options("import", str(file)))
     assert capsys.readouterr().out.splitlines() == [
         "imported 2 sessions",
-        "1 of them have a turn that had not ended; it goes on when a server runs",
+        "1 of them has a turn that had not ended; it goes on when a server runs",
     ]
     assert await empty.read("a") == await store.read("a")
     with pytest.raises(SessionExistsError, match="b") as refusal:

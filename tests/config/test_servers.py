@@ -124,6 +124,7 @@ def test_a_host_s_entry_that_starts_agent_mcp_is_left_out_and_said(load: Load) -
     assert config.unavailable == {}
     (problem,) = config.problems
     assert "left out" in problem.message and "mcpServers.agents" in problem.place
+    assert 'add "defaults": {} to have it as a server' in problem.hint
 
 
 @pytest.mark.parametrize(

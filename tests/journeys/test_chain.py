@@ -125,7 +125,9 @@ async def test_a_model_does_not_approve_what_waits_below_before_a_person_agrees(
         async with open_chain(tmp_path, ("stdio", "stdio"), ("modern", "modern")) as chain:
             asked = await chain.host.call("start_session", message="top: approve")
     assert asked["status"] == "needs_approval"
-    assert [(call["name"], call["arguments"]) for call in asked["approvals"]] == [("below__approve", APPROVAL)]
+    assert [(call["name"], call["arguments"]) for call in asked["approvals"]] == [
+        ("below__approve", APPROVAL)
+    ]
 
 
 async def a_cancel_stops_every_level(chain: Chain) -> None:
