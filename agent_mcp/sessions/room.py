@@ -80,13 +80,13 @@ class Room:
         if await self._store.count_unfinished() >= limit:
             raise SessionBusyError(
                 f"{limit} turns run or wait already, which is the limit.",
-                hint="Wait for one to end, cancel one, or raise server.max_running_turns in the config.",
+                hint="Wait for one to end, answer or cancel one, or raise server.max_running_turns in the config.",
             )
         own = self._limits.running_turns_each
         if own is not None and await self._store.count_unfinished(principal) >= own:
             raise SessionBusyError(
                 f"{own} turns of yours run or wait already, which is the limit.",
-                hint="Wait for one to end, cancel one, or raise server.limits.running_turns in the config.",
+                hint="Wait for one to end, answer or cancel one, or raise server.limits.running_turns in the config.",
             )
 
     async def _check_store(self, *, new_sessions: int = 0) -> None:
