@@ -20,8 +20,8 @@ from anyio.abc import Process
 
 from tests.support.processes import start_process
 
-Main = Callable[[Sequence[str]], int]
-"""A program's `main`, in a module that runs it under `python -m`: from its arguments to the exit status."""
+Main = Callable[[], int]
+"""A program's `main`, in a module that runs it under `python -m`: from `sys.argv` to the exit status."""
 
 COLD = os.environ.get("AGENT_MCP_TESTS_COLD") == "1" or sys.platform == "win32"
 _CHUNK_BYTES = 1 << 16
@@ -105,7 +105,8 @@ def _begin(
     os.environ.clear()
     os.environ.update(environ)
     os.chdir(folder)
-    raise SystemExit(main(arguments))
+    sys.argv = [main.__module__, *arguments]
+    raise SystemExit(main())
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -30,10 +30,10 @@ async def _open_mortal(*args: Any, **kwargs: Any) -> AsyncGenerator[SessionStore
         yield mortal(point, Path(os.environ["CRASH_NOTE"]))(store)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> int:
     """`agent-mcp` with a mortal store."""
     bootstrap.open_store = _open_mortal
-    return agent_mcp(argv)
+    return agent_mcp()
 
 
 if __name__ == "__main__":
