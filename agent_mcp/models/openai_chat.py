@@ -4,7 +4,7 @@ Assistant messages are made of the neutral parts alone: the vendors' reasoning f
 Chat Completions API, as in the SDK's types (openai 3.54).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,11 +90,23 @@ class OpenAiChatModel:
             if request.tool_choice == "none":
                 fields["tool_choice"] = b'"none"'
         fields |= {name: encode(to_json(value)) for name, value in target.extra.items()}
-        messages = [fragment for _, fragment in self._messages.of(request.history)]
-        if request.system:
-            messages.insert(0, encode(f'{{"role":"system","content":{quote(request.system)}}}'))
-        fields["messages"] = b"[%b]" % b",".join(messages)
+        system = [encode(f'{{"role":"system","content":{quote(request.system)}}}')] if request.system else []
+        fields["messages"] = b"[%b]" % b",".join([*system, *self._history(request.history)])
         return join_object(fields)
+
+    def _history(self, history: Sequence[Message]) -> list[bytes]:
+        """The messages; what the user says in a row is one, since chat templates of many local models demand that
+        user and assistant take turns."""
+        messages: list[bytes] = []
+        said: list[bytes] = []
+        for message, fragment in self._messages.of(history):
+            if _is_text_of_user(message):
+                said.append(fragment)
+                continue
+            _flush(messages, said)
+            messages.append(fragment)
+        _flush(messages, said)
+        return messages
 
 
 def make_model(client: OpenAiClient, target: Target) -> OpenAiChatModel:
@@ -102,9 +114,22 @@ def make_model(client: OpenAiClient, target: Target) -> OpenAiChatModel:
     return OpenAiChatModel(client, target)
 
 
+def _is_text_of_user(message: Message) -> bool:
+    return isinstance(message, UserMessage) and not message.media
+
+
+def _flush(messages: list[bytes], said: list[bytes]) -> None:
+    if said:
+        texts = rb"\n\n".join(text[1:-1] for text in said)
+        messages.append(b'{"role":"user","content":"%b"}' % texts)
+    said.clear()
+
+
 def _render(message: Message, asked: Reply | None) -> bytes:
-    """The message's messages, without brackets; never none."""
+    """The message's messages, without brackets, never none; of a user's plain text the quoted text."""
     match message:
+        case UserMessage() if not message.media:
+            return encode(quote(message.text))
         case UserMessage():
             return encode(f'{{"role":"user","content":{_user_content(message)}}}')
         case ToolResults():
@@ -115,8 +140,6 @@ def _render(message: Message, asked: Reply | None) -> bytes:
 
 
 def _user_content(message: UserMessage) -> str:
-    if not message.media:
-        return quote(message.text)
     notes = [note_of(media) for media in message.media if not _is_image(media)]
     text: dict[str, Any] = {"type": "text", "text": "\n".join([message.text, *notes])}
     return to_json([text, *(_image_part(media) for media in message.media if _is_image(media))])

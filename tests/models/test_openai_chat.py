@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent_mcp.agent.messages import Media, Text
+from agent_mcp.agent.messages import Media, Text, UserMessage
 from agent_mcp.config.schema import ModelEntry
 from tests.models.talk import Talk, open_catalog, talk_over
 from tests.support.model_script import Answer, Call, script_of
@@ -23,6 +23,16 @@ async def test_images_of_results_follow_in_a_message_of_the_users() -> None:
     messages: list[dict[str, Any]] = server.requests[-1].json["messages"]
     assert [message["role"] for message in messages[-3:]] == ["tool", "tool", "user"]
     assert messages[-1]["content"][1]["image_url"]["url"] == "data:image/png;base64,AAAA"
+
+
+async def test_what_is_said_in_a_row_is_one_message_of_the_users() -> None:
+    async with talk_over(CHAT, script_of(Answer(text="a"), Answer(text="b"))) as (talk, server):
+        talk.history += [UserMessage("a server\nis down", note=True), UserMessage('say "é"')]
+        await talk.ask()
+        await talk.say("more")
+    messages: list[dict[str, Any]] = server.requests[-1].json["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[1]["content"] == 'a server\nis down\n\nsay "é"'
 
 
 async def test_thinking_of_a_vendor_is_not_sent_back() -> None:
