@@ -25,7 +25,7 @@ class CallState:
     rerun: bool = False
     asked: ApprovalAsked | None = None
     asked_again: bool = False
-    """Asked for after it was started: a crash broke it off, and a person must say whether to repeat it."""
+    """Asked for after it was last started: a crash broke it off, and a person must say whether to repeat it."""
     shown: ApprovalShown | None = None
     """The last word of a person who was asked and has not decided."""
     decision: ApprovalGiven | None = None

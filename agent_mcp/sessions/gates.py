@@ -160,7 +160,7 @@ class ApprovedTools(Gate):
     async def _answer(self, call: ToolCall, tool: Tool, ruling: Ruling) -> ApprovalGiven:
         state = self._state(call)
         asked = state.asked
-        if asked is None or (state.started and not state.asked_again):
+        if asked is None or (state.started and not state.rerun and not state.asked_again):
             rule = BROKEN_OFF if state.started else ruling.rule
             asked = ApprovalAsked(call.id, self._clock.now() + APPROVAL_SECONDS, rule)
             await self._journal.append(asked)
@@ -187,9 +187,10 @@ class RecordedTools(Gate):
     async def call(self, call: ToolCall) -> ToolResult:
         """The inner result; for a call that was started before a crash and may not be repeated, `INTERRUPTED`."""
         state, tool = self._state(call), self._tool(call)
-        if state.started:
-            return await self._inner.call(call) if self._may_repeat(state, tool) else _interrupted(call)
-        if tool is not None:
+        if state.started and not self._may_repeat(state, tool):
+            return _interrupted(call)
+        # Who was asked about a broken off call let it be sent once more, and not as often as it breaks off.
+        if tool is not None and (not state.started or state.asked_again):
             rule = self._rulings.on(call, tool).rule
             await self._journal.append(ToolStarted(call.id, rerun=tool.rerunnable, rule=rule))
         return await self._inner.call(call)

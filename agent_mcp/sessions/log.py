@@ -249,6 +249,7 @@ class SessionState:
             case ToolStarted(call_id=call_id, rerun=rerun, rule=rule):
                 call = self.calls[call_id]
                 call.started, call.rerun, call.rule = True, rerun, call.rule or rule
+                call.asked_again = False
             case ToolFinished():
                 self._add_result(event.data)
             case ApprovalAsked(call_id=call_id, rule=rule):

@@ -12,10 +12,11 @@ import pytest
 from agent_mcp.agent.messages import UserMessage
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.errors import FencedError
-from agent_mcp.sessions.events import ModelReplied, ToolFinished, ToolStarted, TurnEnded
-from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.events import ApprovalGiven, ModelReplied, ToolFinished, ToolStarted, TurnEnded
+from agent_mcp.sessions.profile import ApprovalRules, Profile
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.start import StartRequest
+from agent_mcp.store.open import open_store
 from tests.support.world import FunctionTools, Plan, calls, open_world, says, until
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +94,44 @@ async def test_a_server_may_have_a_person_asked_about_its_broken_off_calls(
             report = await w.service.approve("s1", call_id, decision, wait_seconds=10)
             called = [name for name, _ in w.tools.called]
     assert (report.text, called) == ("finished", ran)
+
+
+async def test_a_person_is_asked_again_each_time_that_the_call_is_broken_off(tmp_path: Path) -> None:
+    profile = Profile(agent="a", model="plan", servers=("t",), interrupted={"t": "ask"})
+    await leave_behind(tmp_path, profile)
+    with anyio.fail_after(10):
+        for _ in range(2):
+            tools = FunctionTools({"work": hang, "quick": done})
+            async with open_world(tmp_path, *PLAN, tools=tools, profile=profile) as w:
+                resting = await w.service.send("s1", None, wait_seconds=10)
+                assert tools.called == []
+                await w.service.approve("s1", resting.approvals[0].call.id, "allow", wait_seconds=0)
+                await until(lambda tools=tools: [name for name, _ in tools.called] == ["t__work"])
+
+
+async def test_an_answer_that_nothing_came_of_yet_is_not_asked_for_again(tmp_path: Path) -> None:
+    profile = Profile(agent="a", model="plan", servers=("t",), interrupted={"t": "ask"})
+    await leave_behind(tmp_path, profile)
+    with anyio.fail_after(10):
+        async with open_world(tmp_path, *PLAN, tools=FunctionTools({"work": hang}), profile=profile) as w:
+            resting = await w.service.send("s1", None, wait_seconds=10)
+        async with open_store(f"sqlite:///{tmp_path / 'sessions.db'}") as store:
+            await store.append("s1", 1, [ApprovalGiven(resting.approvals[0].call.id, "allow")])
+    report, called = await go_on(tmp_path, profile)
+    assert (report.text, called) == ("finished", ["t__work"])
+
+
+async def test_a_call_that_may_be_repeated_needs_no_second_approval_for_it(tmp_path: Path) -> None:
+    rules = ApprovalRules(ask=("t__work",))
+    profile = Profile(agent="a", model="plan", servers=("t",), approvals=rules)
+    tools = FunctionTools({"work": hang, "quick": done}, {"work": {"idempotent": True}})
+    with anyio.fail_after(10):
+        async with open_world(tmp_path, *PLAN, tools=tools, profile=profile) as w:
+            resting = await w.service.start(StartRequest(message="go"), session_id="s1", wait_seconds=10)
+            await w.service.approve("s1", resting.approvals[0].call.id, "allow", wait_seconds=0)
+            await until(lambda: "t__work" in [name for name, _ in tools.called])
+    report, called = await go_on(tmp_path, profile, flag="idempotent")
+    assert (report.text, called) == ("finished", ["t__work"])
 
 
 async def test_a_broken_off_call_to_a_tool_that_is_gone_is_interrupted(tmp_path: Path) -> None:

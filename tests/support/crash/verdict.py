@@ -156,7 +156,10 @@ def _different(story: Story, policy: Policy, broken: Sequence[Call]) -> Iterator
     if dict(steps) != {item: {Call(tool, item) for tool in TOOLS} for item in range(STEPS)}:
         yield "other calls than in an undisturbed turn"
     asked = [call for call in broken if call.tool == "book"] if policy == "ask" else []
-    expected = Counter(_undisturbed()) + Counter(approval_asked=len(asked), approval_given=len(asked))
+    again = [call for call in asked if decision(call.item) == "allow"]
+    expected = Counter(_undisturbed()) + Counter(
+        approval_asked=len(asked), approval_given=len(asked), tool_started=len(again)
+    )
     found = Counter(row.kind for row in story.log)
     if found != expected:
         yield f"events {dict(found)} and not {dict(expected)}"
