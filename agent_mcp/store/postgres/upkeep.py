@@ -61,16 +61,16 @@ INSERT INTO agent_mcp.events (session, seq, turn, kind, data, at)
 VALUES (%(session)s, %(seq)s, %(turn)s, %(kind)s, %(data)s, %(at)s)
 """
 
-EXPIRED: Final = """
+_EXPIRED: Final = """
 SELECT id FROM agent_mcp.sessions AS s
 WHERE (updated < %(before)s OR id IN (
         SELECT id FROM agent_mcp.sessions ORDER BY updated DESC, id DESC OFFSET %(keep)s))
-    AND NOT EXISTS (SELECT 1 FROM agent_mcp.turns WHERE session = s.id AND status <> 'done')
-ORDER BY updated, id
-LIMIT %(limit)s
-"""
+    AND NOT EXISTS (SELECT 1 FROM agent_mcp.turns WHERE session = s.id AND status <> 'done')"""
+EXPIRED: Final = f"{_EXPIRED} ORDER BY updated, id LIMIT %(limit)s"
 # Those that are written to at this moment are left for the next time, and nobody can begin a turn of the others.
 EXPIRED_LOCKED: Final = f"{EXPIRED} FOR UPDATE SKIP LOCKED"
+# A turn that was begun between the first look and the lock shows in a later statement only.
+STILL_EXPIRED: Final = f"{_EXPIRED} AND id = ANY(%(locked)s)"
 
 LEAD: Final = "SELECT pg_try_advisory_xact_lock(hashtext('agent_mcp upkeep'))"
 
@@ -227,10 +227,13 @@ async def _restore_event(tx: Transaction, session_id: str, event: RawEvent) -> E
 
 
 async def _prune(tx: Transaction, expiry: Expiry, limit: int) -> Sequence[str]:
-    rows = await tx.rows(EXPIRED_LOCKED, _bounds(expiry, limit))
-    for (session_id,) in rows:
+    bounds = _bounds(expiry, limit)
+    locked = [session_id for (session_id,) in await tx.rows(EXPIRED_LOCKED, bounds)]
+    still = {session_id for (session_id,) in await tx.rows(STILL_EXPIRED, {**bounds, "locked": locked})}
+    removed = [session_id for session_id in locked if session_id in still]
+    for session_id in removed:
         await writes.remove(tx, session_id)
-    return [session_id for (session_id,) in rows]
+    return removed
 
 
 def _bounds(expiry: Expiry, limit: int) -> dict[str, object]:
