@@ -1,7 +1,7 @@
 """Events at the end of a log: as a transaction of one statement, or as part of a larger one."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 from agent_mcp.errors import FencedError, SessionNotFoundError, session_not_found
 from agent_mcp.sessions.events import Event
@@ -9,7 +9,7 @@ from agent_mcp.sessions.ports import Charge
 from agent_mcp.sessions.spending import day_of
 from agent_mcp.store.codec import Encoded
 from agent_mcp.store.postgres import blob_writes, queries
-from agent_mcp.store.postgres.database import Connection, Database, Parameters, Transaction
+from agent_mcp.store.postgres.database import Connection, Database, Parameters, Trace, Transaction, found
 from agent_mcp.store.queries import FIGURES
 
 
@@ -59,12 +59,16 @@ async def append(
 
 async def _head_after(connection: Connection, parameters: Parameters) -> int | None:
     """The end of an append whose answer was lost, if it is in the log."""
-    cursor = await connection.execute(queries.APPENDED_AT, parameters)
-    rows = await cursor.fetchall()
+    rows = await found(connection, trace_of(parameters["session"], queries.APPENDED_AT, parameters))
     same = [(kind, data) for _, kind, data in rows] == [
         *zip(parameters["kinds"], parameters["data"], strict=True)
     ]
     return rows[-1][0] if same else None
+
+
+def trace_of(session_id: str, sql: LiteralString, parameters: Parameters) -> Trace:
+    """`sql`, which finds what a write has left, once nobody else is at work on the session's row."""
+    return (queries.LOCK, {"session": session_id}), (sql, parameters)
 
 
 async def append_within(
@@ -90,7 +94,7 @@ async def append_within(
     await blob_writes.keep(tx, session_id, events, [encoded for _, encoded in rows])
     if events:
         tx.stored.append((session_id, events))
-        tx.trace = queries.APPENDED, _last_of(session_id, events, rows)
+        tx.trace = trace_of(session_id, queries.APPENDED, _last_of(session_id, events, rows))
     return events
 
 

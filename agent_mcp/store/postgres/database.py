@@ -59,8 +59,8 @@ class Transaction:
     """The time of all its events, in seconds since the epoch."""
     stored: list[tuple[str, Sequence[Event]]] = field(default_factory=list[tuple[str, Sequence[Event]]])
     """What it has added to logs, for those who follow them."""
-    trace: tuple[LiteralString, Parameters] | None = None
-    """A query that finds something if and only if this transaction was committed; None: it wrote nothing."""
+    trace: "Trace" = ()
+    """Empty: it wrote nothing."""
 
     async def rows(self, sql: LiteralString, parameters: Parameters) -> Sequence[TupleRow]:
         """All rows."""
@@ -76,6 +76,10 @@ class Transaction:
         """For statements that answer nothing."""
         await self.connection.execute(sql, parameters)
 
+
+Trace: TypeAlias = Sequence[tuple[LiteralString, Parameters]]
+"""Statements of which the last finds something if and only if a transaction was committed. Those before wait for it:
+the server may still be at what it was sent over a connection that has broken."""
 
 Work: TypeAlias = Callable[[Transaction], Awaitable[_T]]
 """May run several times, each time in a transaction of its own, so it touches nothing else."""
@@ -192,11 +196,10 @@ class Database:
         return await psycopg.AsyncConnection.connect(with_defaults(self.url), **OPTIONS)
 
     async def _was_committed(self, transaction: Transaction) -> bool:
-        if transaction.trace is None:
+        if not transaction.trace:
             return False
         async with self._connection() as connection:
-            cursor = await connection.execute(*transaction.trace)
-            return await cursor.fetchone() is not None
+            return bool(await found(connection, transaction.trace))
 
     async def _replace_broken(self) -> None:
         with anyio.move_on_after(_WAIT_SECONDS):
@@ -206,6 +209,16 @@ class Database:
     async def _connection(self) -> AsyncGenerator[Connection]:
         async with self._pool.connection(timeout=_WAIT_SECONDS) as connection:
             yield connection
+
+
+async def found(connection: Connection, trace: Trace) -> Sequence[TupleRow]:
+    """What the last statement of a trace finds."""
+    rows: Sequence[TupleRow] = ()
+    async with connection.transaction():
+        for statement in trace:
+            cursor = await connection.execute(*statement)
+            rows = await cursor.fetchall()
+    return rows
 
 
 def with_defaults(url: str) -> str:

@@ -17,7 +17,8 @@ from agent_mcp.sessions.upkeep import ArchivedTurn, Compaction, Expiry, RawEvent
 from agent_mcp.store.blobs import set_apart
 from agent_mcp.store.codec import Encoded, decode, decode_profile
 from agent_mcp.store.postgres import blob_writes, queries, writes
-from agent_mcp.store.postgres.database import Connection, Database, Transaction
+from agent_mcp.store.postgres.appends import trace_of
+from agent_mcp.store.postgres.database import Connection, Database, Parameters, Transaction
 from agent_mcp.store.postgres.faults import store_error
 from agent_mcp.store.postgres.labels import agent_of, as_json, search_text
 
@@ -207,7 +208,8 @@ async def _restore_row(tx: Transaction, archive: SessionArchive) -> None:
     if await tx.row(RESTORE_SESSION, row) is None:
         problem = f"there is a session {archive.id} already"
         raise SessionExistsError(problem, hint="delete it first, or give --skip-existing")
-    tx.trace = queries.CREATED, {"session": archive.id, "at": archive.created_at}
+    made: Parameters = {"session": archive.id, "at": archive.created_at}
+    tx.trace = trace_of(archive.id, queries.CREATED, made)
     for turn in archive.turns:
         await tx.run(queries.INSERT_TURN, {"session": archive.id, "turn": turn.n, "status": turn.status})
 

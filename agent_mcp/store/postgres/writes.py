@@ -19,7 +19,7 @@ from agent_mcp.sessions.ports import Claim, NewSession, Submitted
 from agent_mcp.store.codec import Encoded, clean, decode, encode_profile
 from agent_mcp.store.listing import to_title
 from agent_mcp.store.postgres import blob_writes, queries
-from agent_mcp.store.postgres.appends import append_within
+from agent_mcp.store.postgres.appends import append_within, trace_of
 from agent_mcp.store.postgres.database import Parameters, Transaction
 from agent_mcp.store.postgres.labels import agent_of, as_json, from_json, search_text
 from agent_mcp.store.transactions import MAX_WAITING_MESSAGES
@@ -31,7 +31,7 @@ async def create(
     """A new session, with its first turn if there is a `message`, with a fork's `past` (turn, event)."""
     if await tx.row(queries.INSERT_SESSION, _session_row(tx, session)) is None:
         raise SessionExistsError(f"there is a session {session.id} already", hint="choose another session_id")
-    tx.trace = queries.CREATED, {"session": session.id, "at": tx.at}
+    tx.trace = trace_of(session.id, queries.CREATED, {"session": session.id, "at": tx.at})
     first = next((encoded for _, encoded in past if encoded.kind == "user_message"), message)
     if first is not None:
         await set_title(tx, session.id, agent_of(session.profile), first)
@@ -83,7 +83,7 @@ async def claim(tx: Transaction, session_id: str, turn: int, *, owner: str) -> C
     epoch, head = await _bump_epoch(tx, session_id)
     held: Parameters = {"session": session_id, "turn": turn, "owner": owner, "epoch": epoch}
     await tx.run(queries.OWN_TURN, {**held, "claims": attempts, "head": head})
-    tx.trace = queries.CLAIMED, held
+    tx.trace = trace_of(session_id, queries.CLAIMED, held)
     return Claim(session_id, turn, epoch, attempts)
 
 
@@ -122,7 +122,7 @@ async def delete(tx: Transaction, session_id: str) -> None:
     if await tx.row(queries.AT_WORK, {"session": session_id}) is not None:
         raise SessionBusyError(f"a turn of session {session_id} is running", hint="cancel it first")
     await remove(tx, session_id)
-    tx.trace = queries.DELETED, {"session": session_id}
+    tx.trace = trace_of(session_id, queries.DELETED, {"session": session_id})
 
 
 async def remove(tx: Transaction, session_id: str) -> None:

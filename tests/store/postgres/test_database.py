@@ -57,6 +57,30 @@ async def test_an_append_is_in_the_log_once_whichever_way_its_connection_broke(
 
 
 @requires_postgres
+async def test_an_append_that_the_server_is_still_at_when_its_connection_breaks_is_in_the_log_once(
+    store: SessionStore, wire: BreakingWire, database_url: str
+) -> None:
+    stored: list[Event] = []
+
+    async def append() -> None:
+        stored.extend(await store.append("s1", 0, [NoteAdded("a")]))
+
+    await store.create(session("s1"))
+    with anyio.fail_after(15):
+        async with (
+            await psycopg.AsyncConnection.connect(database_url) as other,
+            anyio.create_task_group() as group,
+        ):
+            await other.execute("SELECT 1 FROM agent_mcp.sessions FOR UPDATE")
+            wire.break_on(APPEND, reaches_server=True)
+            group.start_soon(append)
+            await until_one_waits(database_url, 2)
+            await other.rollback()
+        assert await store.read("s1") == stored
+    assert len(stored) == 1
+
+
+@requires_postgres
 @both_ways
 async def test_a_message_is_added_once_whichever_way_its_commit_was_lost(
     store: SessionStore, wire: BreakingWire, reaches_server: bool
@@ -135,12 +159,12 @@ async def test_a_cancelled_caller_still_learns_of_its_write(store: SessionStore,
         assert await store.read("s1") == stored != []
 
 
-async def until_one_waits(url: str) -> None:
-    """Return when a connection waits for a lock."""
+async def until_one_waits(url: str, number: int = 1) -> None:
+    """Return when a connection waits for a lock, or so many do."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher:
         while True:
             cursor = await watcher.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            if await cursor.fetchone():
+            if len(await cursor.fetchall()) >= number:
                 return
             await anyio.sleep(0.01)
 
