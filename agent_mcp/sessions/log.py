@@ -175,6 +175,8 @@ class SessionState:
     tally: Tally = field(default_factory=Tally)
     """The figures that budgets are held against."""
     closed: bool = False
+    created_at: float | None = field(default=None, compare=False)
+    """By its row, for whoever has looked at it: the log does not tell one session of this id from another."""
     updated_at: float = 0.0
     hide: Hide = field(default=str, repr=False)
     """Takes secrets out of what people see of calls."""

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from agent_mcp.sessions.events import Event
 from agent_mcp.sessions.log import SessionState
-from agent_mcp.sessions.ports import SessionStore
+from agent_mcp.sessions.ports import SessionRecord, SessionStore
 from agent_mcp.sessions.veil import Hide
 
 EVENTS_AT_ONCE = 1_000
@@ -53,6 +53,14 @@ class SessionLogs:
         """Apply events that somebody has at hand; a gap before them is read from the store."""
         if not state.absorb(events):
             await self.refresh(state)
+
+    def meet(self, record: SessionRecord) -> None:
+        """This is the session as the store has it: what is held of a deleted one that had its id is forgotten."""
+        state = self._held(record.id)
+        if state.created_at not in (None, record.created_at):
+            self.forget(record.id)
+            state = self._held(record.id)
+        state.created_at = record.created_at
 
     def forget(self, session_id: str) -> None:
         """The session was deleted."""

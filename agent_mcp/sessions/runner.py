@@ -134,6 +134,7 @@ class TurnRunner:
         if claim is None:
             return
         record = await self._store.get(session_id)
+        self._logs.meet(record)
         state = await self._logs.state(session_id)
         journal = LogJournal(
             claim=claim,

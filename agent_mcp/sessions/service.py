@@ -149,6 +149,7 @@ class SessionService:
             return await self._start_again(known, request, wait_seconds, watcher)
         # Another process may have deleted a session of this id that is still held here.
         self._logs.forget(session_id)
+        self._logs.meet(await self._store.get(session_id))
         self._lists.changed(self._principal)
         if request.message is None:
             return self._watch.report(await self._logs.state(session_id), None)
@@ -350,6 +351,7 @@ class SessionService:
         record = await self._store.get(session_id)
         if record.principal != self._principal:
             raise session_not_found(session_id)
+        self._logs.meet(record)
         return record
 
     async def _create(self, session: NewSession, message: str | None) -> None:

@@ -929,3 +929,19 @@ async def test_a_cost_budget_for_a_model_without_a_price_is_refused_at_the_start
             await start(w, budget=Budget(cost_usd=1.0))
         with pytest.raises(SessionNotFoundError):
             await w.service.summary("s1")
+
+
+async def test_a_session_that_was_deleted_and_made_anew_elsewhere_is_not_taken_for_the_old_one(
+    tmp_path: Path,
+) -> None:
+    with anyio.fail_after(10):
+        async with open_world(tmp_path, says("old")) as first, open_world(tmp_path, says("new")) as second:
+            await start(first, "one")
+            await first.service.delivered(await first.service.send("s1", "two", wait_seconds=10))
+            await second.store.delete("s1")
+            await start(second, "three")
+            await first.service.send("s1", "four", wait_seconds=10)
+            history = first.model.requests[-1].history
+            summary = await first.service.summary("s1")
+    read = [message.text for message in history if isinstance(message, UserMessage)]
+    assert (read, summary.turns) == (["three", "four"], 2)
