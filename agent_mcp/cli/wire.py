@@ -1,8 +1,9 @@
 """Our stdin and stdout as the one MCP connection of a stdio server.
 
-Like the SDK's `stdio_server`, with three differences: the descriptors were claimed long before (see `descriptors`);
-stdin is read by a daemon thread, so that a read that never returns can't hold up the program's end; and at the end of
-stdin, requests that are nearly done still get their answers.
+Like the SDK's `stdio_server`, with four differences: the descriptors were claimed long before (see `descriptors`);
+stdin is read by a daemon thread, so that a read that never returns can't hold up the program's end; at the end of
+stdin, requests that are nearly done still get their answers; and each request has a receipt, which is told when its
+answer is in the pipe.
 """
 
 import json
@@ -17,11 +18,13 @@ import anyio
 import anyio.to_thread
 import mcp_types as types
 from anyio import from_thread
+from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, current_token
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared.message import SessionMessage
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
 
 from agent_mcp.cli.descriptors import Wire
+from agent_mcp.server.receipts import Receipt
 
 _LAST_ANSWERS_SECONDS = 0.3
 """How long open requests may still be answered after stdin has ended."""
@@ -46,7 +49,7 @@ async def open_wire(
     open_requests = _OpenRequests()
     reader = _Reader(wire.read_fd, incoming_send, open_requests, ended)
     async with anyio.create_task_group() as tasks, incoming_send, incoming, outgoing, outgoing_receive:
-        tasks.start_soon(_Writer(wire.write_fd, outgoing_receive, open_requests, reader).run)
+        tasks.start_soon(_Writer(wire.write_fd, outgoing_receive, open_requests, reader).run, tasks)
         reader.start(current_token())
         try:
             yield incoming, outgoing
@@ -60,35 +63,37 @@ class _OpenRequests:
     """The host's requests that have no answer yet."""
 
     def __init__(self) -> None:
-        self._ids: set[str | int] = set()
+        self._receipts: dict[str | int, Receipt] = {}
         self._none = anyio.Event()
 
-    def note_incoming(self, message: types.JSONRPCMessage) -> None:
+    def note_incoming(self, message: SessionMessage) -> None:
         """A request opens; its cancellation closes it, for it gets no answer then."""
-        match message:
+        match message.message:
             case types.JSONRPCRequest(id=request_id):
-                self._ids.add(request_id)
+                receipt = self._receipts[request_id] = Receipt()
+                message.metadata = ServerMessageMetadata(request_context=receipt)
             case types.JSONRPCNotification(method="notifications/cancelled", params=params) if params:
                 self._close(params.get("requestId"))
             case _:
                 return
 
-    def note_outgoing(self, message: types.JSONRPCMessage) -> None:
-        """An answer closes its request."""
+    def note_outgoing(self, message: types.JSONRPCMessage) -> Receipt | None:
+        """An answer closes its request; the receipt of that one."""
         if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
-            self._close(message.id)
+            return self._close(message.id)
+        return None
 
     async def wait_until_none(self) -> None:
         """Return when every request has been answered."""
-        if self._ids:
+        if self._receipts:
             self._none = anyio.Event()
             await self._none.wait()
 
-    def _close(self, request_id: str | int | None) -> None:
-        if request_id is not None:
-            self._ids.discard(request_id)
-        if not self._ids:
+    def _close(self, request_id: str | int | None) -> Receipt | None:
+        receipt = None if request_id is None else self._receipts.pop(request_id, None)
+        if not self._receipts:
             self._none.set()
+        return receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class _Reader:
 
     async def _arrived(self, message: SessionMessage | Exception) -> None:
         if isinstance(message, SessionMessage):
-            self.open_requests.note_incoming(message.message)
+            self.open_requests.note_incoming(message)
         await self.incoming.send(message)
 
     async def _stdin_ended(self) -> None:
@@ -169,7 +174,8 @@ class _Writer:
     open_requests: _OpenRequests
     reader: _Reader
 
-    async def run(self) -> None:
+    async def run(self, tasks: TaskGroup) -> None:
+        """What follows from an answer is done in `tasks`, so that the next need not wait for it."""
         async for message in self.outgoing:
             text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
             data = f"{text}\n".encode()
@@ -179,7 +185,8 @@ class _Writer:
                 # The host has closed our stdout: for us that is the end of stdin.
                 await self.reader.end()
                 return
-            self.open_requests.note_outgoing(message.message)
+            if receipt := self.open_requests.note_outgoing(message.message):
+                tasks.start_soon(receipt.sent)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -17,6 +17,7 @@ from mcp_types import (
     TextContent,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.requests import Request
 
 from agent_mcp import version
 from agent_mcp.config.schema import ServerSettings
@@ -25,7 +26,7 @@ from agent_mcp.server.catalogue import published_tools
 from agent_mcp.server.hosts import host_wait
 from agent_mcp.server.icons import ICON
 from agent_mcp.server.instructions import instructions
-from agent_mcp.server.presence import is_gone
+from agent_mcp.server.presence import is_gone, when_sent
 from agent_mcp.server.principals import principal_of
 from agent_mcp.server.progress import Report
 from agent_mcp.server.publish import CACHE_HINTS
@@ -126,7 +127,7 @@ def _caller(
     outside = settings.approvals == "outside"
     asker = None if outside else asker_for(ctx)
     # Over HTTP the person may sit anywhere but at this machine.
-    here = settings.notify and ctx.request is None and not (in_task and asker is not None)
+    here = settings.notify and not isinstance(ctx.request, Request) and not (in_task and asker is not None)
     return Caller(
         wait=SOON if in_task else host_wait(name, settings),
         report=_report(ctx),
@@ -136,6 +137,7 @@ def _caller(
         channel=None if in_task else channel_for(ctx),
         retry=retry_of(params),
         is_gone=partial(is_gone, ctx),
+        when_sent=partial(when_sent, ctx),
         call_key=call_key_of(ctx.meta or {}),
         wants_bill=bool(ancestry_of(ctx.meta or {})),
     )

@@ -1,9 +1,9 @@
-"""Whether the client of a request over HTTP is still there, and leaving it when we end ourselves.
+"""Whether the client of a request is still there, when it has its answer, and leaving it when we end ourselves.
 
 Up to 2025-11-25 a closed connection cancels nothing, so a call may go on for nobody: its result is not delivered.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -11,12 +11,15 @@ from mcp.server.context import ServerRequestContext
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_mcp.server.receipts import Deed, Receipt
+
 _KEY = "agent_mcp.client"
 
 
 @dataclass(slots=True)
 class _Client:
     gone: bool = False
+    receipt: Receipt = field(default_factory=Receipt)
 
 
 class Presence:
@@ -43,6 +46,8 @@ class Presence:
 
         answer = _Answer(send)
         await self._app({**scope, _KEY: client}, receive_watched, answer.send)
+        if answer.whole and not client.gone:
+            await client.receipt.sent()
         if self._ending.is_set():
             await answer.complete()
 
@@ -54,6 +59,11 @@ class _Answer:
         self._send = send
         self._started = False
         self._open = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was."""
+        return self._started and not self._open
 
     async def send(self, message: Message) -> None:
         """Pass a part of the response on."""
@@ -87,6 +97,21 @@ async def _unless(ending: anyio.Event, receive: Receive) -> Message:
 
 def is_gone(ctx: ServerRequestContext[Any, Any]) -> bool:
     """Whether the client has hung up; over stdio it is always there."""
+    client = _client(ctx)
+    return client is not None and client.gone
+
+
+async def when_sent(ctx: ServerRequestContext[Any, Any], deed: Deed) -> None:
+    """Do this once the answer to the request has been sent; at once, where the transport does not tell."""
+    client = _client(ctx)
+    receipt = ctx.request if client is None else client.receipt
+    if isinstance(receipt, Receipt):
+        receipt.then(deed)
+    else:
+        await deed()
+
+
+def _client(ctx: ServerRequestContext[Any, Any]) -> _Client | None:
     request = ctx.request
     client = request.scope.get(_KEY) if isinstance(request, Request) else None
-    return client.gone if isinstance(client, _Client) else False
+    return client if isinstance(client, _Client) else None

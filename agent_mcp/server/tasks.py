@@ -8,6 +8,7 @@ Hosts that don't declare the extension, and all of the older era, notice nothing
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from mcp.server.context import HandlerResult, ServerRequestContext
@@ -31,7 +32,7 @@ from starlette.requests import Request
 from agent_mcp.errors import InvalidArgumentError, PublicError, SessionNotFoundError
 from agent_mcp.server.asking import asker_for, decided
 from agent_mcp.server.hosts import HostWait
-from agent_mcp.server.presence import is_gone
+from agent_mcp.server.presence import is_gone, when_sent
 from agent_mcp.server.relaying import given_of, modes_of
 from agent_mcp.server.settling import Answers, Decision, settle
 from agent_mcp.server.task_view import TaskId, TaskView, answered, parse_task_id
@@ -113,7 +114,8 @@ class Tasks:
         _check(ctx, params.task_id)
         view = await self.view(ctx, params.task_id)
         if not is_gone(ctx):
-            await self.delivered(ctx, view)
+            await self._shown(ctx, view)
+            await when_sent(ctx, partial(self._service_for(ctx).delivered, view.report))
         return view.detailed()
 
     async def update(self, ctx: Context, params: UpdateParams) -> Json:
@@ -181,13 +183,16 @@ class Tasks:
         )
 
     async def delivered(self, ctx: Context, view: TaskView) -> None:
-        """The task goes to a caller who is still there: who sees its questions, or knows the end of its turn."""
+        """The task went to a caller who is still there: who sees its questions, or knows the end of its turn."""
+        await self._shown(ctx, view)
+        await self._service_for(ctx).delivered(view.report)
+
+    async def _shown(self, ctx: Context, view: TaskView) -> None:
         service = self._service_for(ctx)
         for input_id in view.inputs:
             await service.answer_input(view.id.session_id, InputShown(input_id))
         if view.can_ask and view.questions:
             await service.shown(view.id.session_id, [call.call.id for call in view.questions.values()])
-        await service.delivered(view.report)
 
     def growth(self, ctx: Context, view: TaskView) -> AbstractAsyncContextManager[AsyncIterator[object]]:
         """What the log of the task's session grows by from now on."""

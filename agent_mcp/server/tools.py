@@ -6,6 +6,7 @@ Whatever a tool raises on purpose becomes a result of that tool's own schema; no
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult
@@ -16,6 +17,7 @@ from agent_mcp.server import results
 from agent_mcp.server.asking import Asker, Retry
 from agent_mcp.server.hosts import HostWait
 from agent_mcp.server.progress import ProgressReporter, Report, reporting
+from agent_mcp.server.receipts import Deed, do_now
 from agent_mcp.server.relaying import InputChannel, Relay, relaying
 from agent_mcp.server.settling import Answers, settle
 from agent_mcp.sessions.chain import BILL_KEY, session_of_call, to_bill
@@ -58,6 +60,8 @@ class Caller:
     """Approvals are answered outside of hosts alone."""
     is_gone: Callable[[], bool] = lambda: False
     """Whether nobody is there any more to read the result."""
+    when_sent: Callable[[Deed], Awaitable[None]] = do_now
+    """Has something done once the result has been sent to whoever called."""
     call_key: str | None = None
     """The call's own name, which it keeps when it is sent again; other agents give their calls one."""
     wants_bill: bool = False
@@ -277,7 +281,7 @@ class PublishedTools:
         if caller.wants_bill:
             result.meta = {BILL_KEY: to_bill(f"{report.session_id}/{report.turn}", report.spent)}
         if not caller.is_gone():
-            await self._service.delivered(report)
+            await caller.when_sent(partial(self._service.delivered, report))
         return result
 
     async def _refused(self, name: str, given: Mapping[str, Any], error: PublicError) -> CallToolResult:

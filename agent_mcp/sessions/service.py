@@ -175,6 +175,7 @@ class SessionService:
                 session_id, turn=len(state.turns), wait_seconds=wait_seconds, watcher=watcher
             )
         check_no_circle(record, self._ancestry)
+        await self._watch.delivery(await self._logs.state(session_id), message)
         async with self._room.entry():
             await self._check_turn(record, message)
             submitted = await self._store.submit(session_id, message)
@@ -327,7 +328,7 @@ class SessionService:
         return self._lists.watched(self._principal)
 
     async def delivered(self, report: TurnReport) -> None:
-        """The report, with a stop reason in it, is about to be sent to a caller who is still there."""
+        """The report, with a stop reason in it, was sent to a caller who was still there."""
         await self._watch.delivered(report)
 
     async def _known(self, session_id: str | None) -> SessionRecord | None:

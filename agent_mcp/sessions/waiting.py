@@ -17,6 +17,9 @@ from agent_mcp.sessions.reports import TurnReport, report_turn
 
 SEIZED = "the turn was cancelled and its process did not answer. The call may have taken effect."
 
+DELIVERY_SECONDS = 0.5
+"""From the sending of a result until every process can see that it was; what takes longer has not happened."""
+
 Watcher = Callable[[SessionState], bool | None]
 """Told how the log stands when a call begins to wait, and each time that it has grown; True ends the waiting."""
 
@@ -120,8 +123,23 @@ class TurnWatch:
             self._reported[state.id] = max([reported_to, *finished])
         return report
 
+    async def delivery(self, state: SessionState, message: str) -> None:
+        """Return when it is known whether the newest turn, if it is that of this message, was delivered.
+
+        That is written down just after its result was sent, and so perhaps just after this message came in.
+        """
+        turn = state.turn
+        if turn is None or turn.ended is None or turn.delivered or turn.messages[-1:] != [message]:
+            return
+        with anyio.move_on_after(DELIVERY_SECONDS):
+            async with self._store.tail(state.id, after=state.seq) as batches:
+                async for events in batches:
+                    await self._logs.absorb(state, events)
+                    if turn.delivered:
+                        return
+
     async def delivered(self, report: TurnReport) -> None:
-        """Write down that a report with a stop reason goes to a caller who is still there."""
+        """Write down that a report with a stop reason went to a caller who was still there."""
         if report.stop_reason is None or not report.turn:
             return
         state = await self._logs.state(report.session_id)

@@ -120,3 +120,28 @@ async def test_the_whole_server_killed_again_and_again_loses_and_repeats_nothing
             statuses[made["name"]].add(made["status"])
     assert statuses["desk__look"] == statuses["desk__put"] == {"ok"}
     assert statuses["desk__book"] <= {"ok", "interrupted"}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_turn_counts_as_delivered_only_once_the_host_has_its_answer(
+    tmp_path: Path, moment: Literal["before", "after"]
+) -> None:
+    note, start = tmp_path / "boundary.json", {"session_id": "s1", "message": "go"}
+    with anyio.fail_after(60):
+        async with open_scene(tmp_path, {"go": [says("Done.")]}) as scene:
+            scene.home.environ |= crash_environ(Point(DELIVERED, moment), note)
+            async with (
+                open_server(scene.home, module="tests.support.crash.serve") as server,
+                open_client(server) as host,
+            ):
+                answer = await host.call("start_session", **start)
+                await server.exit()
+            async with open_host(scene.home) as host:
+                again = await host.call("start_session", **start)
+    assert read_boundary(note).what == "delivered"
+    assert (answer["text"], answer["stop_reason"]) == ("Done.", "end_turn")
+    assert (again["turn"], again.get("resent")) == ((1, True) if moment == "before" else (2, None))
+
+
+DELIVERED = 6
+"""After the message, the claim, the tools, the reply and the end."""

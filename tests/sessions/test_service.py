@@ -945,3 +945,25 @@ async def test_a_session_that_was_deleted_and_made_anew_elsewhere_is_not_taken_f
             summary = await first.service.summary("s1")
     read = [message.text for message in history if isinstance(message, UserMessage)]
     assert (read, summary.turns) == (["three", "four"], 2)
+
+
+async def test_the_same_message_right_after_its_answer_is_a_new_one_though_it_comes_first(
+    tmp_path: Path,
+) -> None:
+    with anyio.fail_after(10):
+        async with (
+            open_world(tmp_path, says("hello")) as first,
+            open_world(tmp_path, says("hello")) as second,
+        ):
+            answered = await start(first, "again")
+            turns: list[int] = []
+
+            async def send() -> None:
+                turns.append((await second.service.send("s1", "again", wait_seconds=10)).turn)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(send)
+                for _ in range(20):
+                    await anyio.lowlevel.checkpoint()
+                await first.service.delivered(answered)
+    assert turns == [2]
