@@ -3,6 +3,7 @@
 Up to 2025-11-25 a closed connection cancels nothing, so a call may go on for nobody: its result is not delivered.
 """
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,10 +45,8 @@ class Presence:
             client.gone = client.gone or message["type"] == "http.disconnect"
             return message
 
-        answer = _Answer(send)
+        answer = _Answer(send, client)
         await self._app({**scope, _KEY: client}, receive_watched, answer.send)
-        if answer.whole and not client.gone:
-            await client.receipt.sent()
         if self._ending.is_set():
             await answer.complete()
 
@@ -55,28 +54,42 @@ class Presence:
 class _Answer:
     """How much of a response was sent. Who believes that its client has gone leaves it unfinished."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, client: _Client) -> None:
         self._send = send
+        self._client = client
         self._started = False
         self._open = True
 
-    @property
-    def whole(self) -> bool:
-        """Whether all of it was."""
-        return self._started and not self._open
-
     async def send(self, message: Message) -> None:
-        """Pass a part of the response on."""
+        """Pass a part of the response on; with the one that holds the answer, the client has it."""
         self._started = True
         self._open = message["type"] == "http.response.start" or message.get("more_body", False)
         await self._send(message)
+        # Not when the response is over: clients hang up as soon as they have read the answer's event.
+        if self._client.receipt and not self._client.gone and self._was_answer(message):
+            await self._client.receipt.sent()
+
+    def _was_answer(self, message: Message) -> bool:
+        return not self._open or holds_answer(message.get("body", b""))
 
     async def complete(self) -> None:
-        """Send what is missing."""
+        """Send what is missing; that is no answer."""
         if not self._started:
-            await self.send({"type": "http.response.start", "status": 503, "headers": []})
+            await self._send({"type": "http.response.start", "status": 503, "headers": []})
         if self._open:
-            await self.send({"type": "http.response.body", "body": b""})
+            await self._send({"type": "http.response.body", "body": b""})
+
+
+def holds_answer(part: bytes) -> bool:
+    """Whether a part of a response is an event with the answer to a request, and no notification and no question."""
+    for line in part.splitlines():
+        if line.startswith(b"data:"):
+            match json.loads(line.removeprefix(b"data:").strip() or b"null"):
+                case {"result": _} | {"error": _}:
+                    return True
+                case _:
+                    return False
+    return False
 
 
 async def _unless(ending: anyio.Event, receive: Receive) -> Message:

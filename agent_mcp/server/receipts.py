@@ -23,6 +23,10 @@ class Receipt:
     def __init__(self) -> None:
         self._deeds: list[Deed] = []
 
+    def __bool__(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self._deeds)
+
     def then(self, deed: Deed) -> None:
         """Do this when the answer has been sent; never, if it is not."""
         self._deeds.append(deed)

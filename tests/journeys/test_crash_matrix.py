@@ -131,7 +131,7 @@ async def test_a_turn_counts_as_delivered_only_once_the_host_has_its_answer(
         async with open_scene(tmp_path, {"go": [says("Done.")]}) as scene:
             scene.home.environ |= crash_environ(Point(DELIVERED, moment), note)
             async with (
-                open_server(scene.home, module="tests.support.crash.serve") as server,
+                open_server(scene.home, program=mortal_agent_mcp) as server,
                 open_client(server) as host,
             ):
                 answer = await host.call("start_session", **start)

@@ -111,7 +111,21 @@ async def test_a_host_that_vanishes_leaves_its_turn_to_end_and_be_read(tmp_path:
         assert "delivered" not in scene.home.kinds()
         answer = await ended(server, "s")
         assert (answer["text"], answer["stop_reason"]) == ("done", "end_turn")
-        assert scene.home.kinds().count("delivered") == 1
+        await until(lambda: scene.home.kinds().count("delivered") == 1)
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_host_that_hangs_up_once_it_has_read_its_answer_has_it(tmp_path: Path, era: str) -> None:
+    async with at_work(tmp_path) as (scene, server), server.raw() as http:
+        release(scene.home, "a")
+        request = await waiting_request(http, era, {"session_id": "s", "message": "work", "wait_seconds": 30})
+        async with http.stream("POST", "/mcp", **request) as response:
+            async for line in response.aiter_lines():
+                if '"stop_reason":"end_turn"' in line:
+                    break
+        async with server.host() as later:
+            again = await later.call("send_message", session_id="s", message="work")
+        assert (again["turn"], again.get("resent")) == (2, None)
 
 
 async def test_a_message_sent_again_after_the_host_vanished_runs_nothing_twice(tmp_path: Path) -> None:
