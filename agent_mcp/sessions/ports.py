@@ -216,8 +216,11 @@ class SessionStore(StoreUpkeep, ToolPins, Protocol):
         """
         ...
 
-    async def seize(self, session_id: str, turn: int, events: Sequence[EventData]) -> bool:
-        """End a turn over its owner's head: epoch + 1, `events`, done. False if it had ended already."""
+    async def seize(
+        self, session_id: str, turn: int, events: Sequence[EventData], *, head: int | None = None
+    ) -> bool:
+        """End a turn over its owner's head: epoch + 1, `events`, done. False if it had ended already, or if the log
+        has grown beyond `head`, up to which the `events` know it."""
         ...
 
     async def unfinished(self) -> Sequence[TurnRef]:

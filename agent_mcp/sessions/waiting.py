@@ -103,14 +103,18 @@ class TurnWatch:
 
     async def seize(self, state: SessionState, turn: TurnState) -> None:
         """End a turn whose owner did not react to its cancel: it is frozen, and can no longer write."""
-        if turn.ended is not None:
-            return
-        answers = [
-            ToolFinished(result.call_id, result.content, result.is_error, result.code)
-            for result in close_open_calls(state.open_calls() if turn.steps else (), "INTERRUPTED", SEIZED)
-        ]
-        await self._store.seize(state.id, turn.number, [*answers, TurnEnded("cancelled")])
-        await self._logs.refresh(state)
+        while turn.ended is None:
+            open_calls = state.open_calls() if turn.steps else ()
+            answers = [
+                ToolFinished(result.call_id, result.content, result.is_error, result.code)
+                for result in close_open_calls(open_calls, "INTERRUPTED", SEIZED)
+            ]
+            # Its owner may have written a last word just now, with calls in it that need an answer too.
+            end, head = [*answers, TurnEnded("cancelled")], state.seq
+            await self._store.seize(state.id, turn.number, end, head=head)
+            await self._logs.refresh(state)
+            if state.seq == head:
+                return  # It is another session by now: this one was deleted.
 
     def report(self, state: SessionState, turn: TurnState | None) -> TurnReport:
         """The turn as it stands; of a running one only the finished steps that were not reported before."""

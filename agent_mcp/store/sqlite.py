@@ -136,10 +136,14 @@ class SqliteStore(SqliteUpkeep, SqlitePins):
         end = partial(transactions.end_turn, unread_after=unread_after, reopen=reopen)
         return await self._writer.write(lambda tx: end(tx, claim, encoded))
 
-    async def seize(self, session_id: str, turn: int, events: Sequence[EventData]) -> bool:
+    async def seize(
+        self, session_id: str, turn: int, events: Sequence[EventData], *, head: int | None = None
+    ) -> bool:
         """See `SessionStore`."""
         encoded = [_encoded(data) for data in events]
-        return await self._writer.write(lambda tx: transactions.seize(tx, session_id, turn, encoded))
+        return await self._writer.write(
+            lambda tx: transactions.seize(tx, session_id, turn, encoded, head=head)
+        )
 
     async def unfinished(self) -> Sequence[TurnRef]:
         """See `SessionStore`."""

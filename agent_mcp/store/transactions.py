@@ -145,11 +145,14 @@ def end_turn(
     return True
 
 
-def seize(tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded]) -> bool:
-    """The end of a turn whoever runs it: its owner's epoch is over from here on."""
-    if tx.row(queries.HEAD, (session_id,)) is None:
+def seize(
+    tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded], *, head: int | None
+) -> bool:
+    """The end of a turn whoever runs it, unless the log has grown beyond `head`: its owner's epoch is over then."""
+    row = tx.row(queries.HEAD, (session_id,))
+    if row is None:
         raise session_not_found(session_id)
-    if tx.row(queries.IS_UNFINISHED, (session_id, turn)) is None:
+    if head not in (None, row[0]) or tx.row(queries.IS_UNFINISHED, (session_id, turn)) is None:
         return False
     _bump_epoch(tx, session_id)
     _finish(tx, session_id, turn, events)

@@ -626,6 +626,14 @@ class Turns:
         assert data_of(await store.read("s1", after=1)) == [TurnEnded("cancelled")]
         assert await store.unfinished() == []
 
+    async def test_a_turn_is_seized_only_by_who_knows_its_whole_log(self, store: SessionStore) -> None:
+        await store.create(session("s1"), message="one")
+        claim = await claimed(store, "s1")
+        await store.append("s1", 1, [NoteAdded("news")], epoch=claim.epoch)
+        assert not await store.seize("s1", 1, ENDED, head=1)
+        await store.append("s1", 1, [NoteAdded("still ours")], epoch=claim.epoch)
+        assert await store.seize("s1", 1, ENDED, head=3)
+
     async def test_unfinished_names_the_first_turn_of_each_session_longest_waiting_first(
         self, store: SessionStore
     ) -> None:

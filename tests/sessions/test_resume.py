@@ -197,6 +197,30 @@ async def test_a_frozen_process_loses_its_turn_to_a_cancel_and_can_write_no_more
     assert (report.stop_reason, report.steps[0].calls[0].status) == ("cancelled", "interrupted")
 
 
+async def test_calls_in_the_last_word_of_a_process_that_is_cut_off_are_answered_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_mcp.sessions.service.CANCEL_SECONDS", 0.05)
+    reply = calls(("t__work", {}))
+    last_words = [ModelReplied(0, reply.parts, reply.stop, reply.usage, read=1)]
+    with anyio.fail_after(10):
+        async with open_world(tmp_path, says("unused")) as w:
+            await w.service.start(StartRequest(), session_id="s1", wait_seconds=0)
+            await w.store.submit("s1", "go")
+            claim = await w.store.claim("s1", 1)
+            assert claim is not None
+            epoch, seize = claim.epoch, w.store.seize
+
+            async def seize_late(*args: Any, **kwargs: Any) -> bool:
+                if last_words:
+                    await w.store.append("s1", 1, [last_words.pop()], epoch=epoch)
+                return await seize(*args, **kwargs)
+
+            monkeypatch.setattr(w.store, "seize", seize_late)
+            report = await w.service.cancel("s1")
+    assert (report.stop_reason, report.steps[0].calls[0].status) == ("cancelled", "interrupted")
+
+
 async def test_a_cancel_that_comes_before_the_turn_was_taken_ends_it_without_asking_the_model(
     tmp_path: Path,
 ) -> None:

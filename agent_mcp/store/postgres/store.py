@@ -152,10 +152,12 @@ class PostgresStore(PostgresUpkeep, PostgresPins):
         end = partial(writes.end_turn, unread_after=unread_after, reopen=reopen)
         return await self._write(lambda tx: end(tx, claim, encoded))
 
-    async def seize(self, session_id: str, turn: int, events: Sequence[EventData]) -> bool:
+    async def seize(
+        self, session_id: str, turn: int, events: Sequence[EventData], *, head: int | None = None
+    ) -> bool:
         """See `SessionStore`."""
         encoded = [_encoded(data) for data in events]
-        return await self._write(lambda tx: writes.seize(tx, session_id, turn, encoded))
+        return await self._write(lambda tx: writes.seize(tx, session_id, turn, encoded, head=head))
 
     async def unfinished(self) -> Sequence[TurnRef]:
         """See `SessionStore`."""

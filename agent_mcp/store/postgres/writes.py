@@ -106,9 +106,13 @@ async def end_turn(
     return True
 
 
-async def seize(tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded]) -> bool:
-    """The end of a turn whoever runs it: its owner's epoch is over from here on."""
-    await _lock(tx, session_id)
+async def seize(
+    tx: Transaction, session_id: str, turn: int, events: Sequence[Encoded], *, head: int | None
+) -> bool:
+    """The end of a turn whoever runs it, unless the log has grown beyond `head`: its owner's epoch is over then."""
+    [known, *_] = await _lock(tx, session_id)
+    if head not in (None, known):
+        return False
     if await tx.row(queries.IS_UNFINISHED, {"session": session_id, "turn": turn}) is None:
         return False
     await _bump_epoch(tx, session_id)
