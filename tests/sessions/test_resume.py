@@ -3,6 +3,8 @@
 The first world ends while a call runs: a shutdown writes nothing, so for the log it is a crash.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from agent_mcp.agent.messages import UserMessage
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.errors import FencedError
 from agent_mcp.sessions.events import ApprovalGiven, ModelReplied, ToolFinished, ToolStarted, TurnEnded
+from agent_mcp.sessions.ports import Claim, SessionStore
 from agent_mcp.sessions.profile import ApprovalRules, Profile
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.start import StartRequest
 from agent_mcp.store.open import open_store
-from tests.support.world import FunctionTools, Plan, calls, open_world, says, until
+from tests.support.world import FunctionTools, Plan, World, calls, open_world, says, until
 
 pytestmark = pytest.mark.anyio
 
@@ -178,22 +181,16 @@ async def test_a_frozen_process_loses_its_turn_to_a_cancel_and_can_write_no_more
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent_mcp.sessions.service.CANCEL_SECONDS", 0.2)
-    with anyio.fail_after(10):
-        async with open_world(tmp_path, says("unused")) as w:
-            await w.service.start(StartRequest(), session_id="s1", wait_seconds=0)
-            await w.store.submit("s1", "go")
-            # A claim that nobody runs: what a frozen process looks like from outside.
-            claim = await w.store.claim("s1", 1)
-            assert claim is not None
-            reply = calls(("t__work", {}))
-            replied = ModelReplied(0, reply.parts, reply.stop, reply.usage, read=1)
-            started = ToolStarted(reply.tool_calls[0].id, rerun=False)
-            await w.store.append("s1", 1, [replied, started], epoch=claim.epoch)
-            report = await w.service.cancel("s1")
-            with pytest.raises(FencedError):
-                await w.store.append("s1", 1, [ToolFinished(reply.tool_calls[0].id, ())], epoch=claim.epoch)
-            with pytest.raises(FencedError):
-                await w.store.end_turn(claim, [TurnEnded("end_turn")], unread_after=None)
+    async with frozen(tmp_path) as (w, owner, claim):
+        reply = calls(("t__work", {}))
+        replied = ModelReplied(0, reply.parts, reply.stop, reply.usage, read=1)
+        started = ToolStarted(reply.tool_calls[0].id, rerun=False)
+        await owner.append("s1", 1, [replied, started], epoch=claim.epoch)
+        report = await w.service.cancel("s1")
+        with pytest.raises(FencedError):
+            await owner.append("s1", 1, [ToolFinished(reply.tool_calls[0].id, ())], epoch=claim.epoch)
+        with pytest.raises(FencedError):
+            await owner.end_turn(claim, [TurnEnded("end_turn")], unread_after=None)
     assert (report.stop_reason, report.steps[0].calls[0].status) == ("cancelled", "interrupted")
 
 
@@ -203,22 +200,30 @@ async def test_calls_in_the_last_word_of_a_process_that_is_cut_off_are_answered_
     monkeypatch.setattr("agent_mcp.sessions.service.CANCEL_SECONDS", 0.05)
     reply = calls(("t__work", {}))
     last_words = [ModelReplied(0, reply.parts, reply.stop, reply.usage, read=1)]
-    with anyio.fail_after(10):
-        async with open_world(tmp_path, says("unused")) as w:
-            await w.service.start(StartRequest(), session_id="s1", wait_seconds=0)
-            await w.store.submit("s1", "go")
-            claim = await w.store.claim("s1", 1)
-            assert claim is not None
-            epoch, seize = claim.epoch, w.store.seize
+    async with frozen(tmp_path) as (w, owner, claim):
+        seize = w.store.seize
 
-            async def seize_late(*args: Any, **kwargs: Any) -> bool:
-                if last_words:
-                    await w.store.append("s1", 1, [last_words.pop()], epoch=epoch)
-                return await seize(*args, **kwargs)
+        async def seize_late(*args: Any, **kwargs: Any) -> bool:
+            if last_words:
+                await owner.append("s1", 1, [last_words.pop()], epoch=claim.epoch)
+            return await seize(*args, **kwargs)
 
-            monkeypatch.setattr(w.store, "seize", seize_late)
-            report = await w.service.cancel("s1")
+        monkeypatch.setattr(w.store, "seize", seize_late)
+        report = await w.service.cancel("s1")
     assert (report.stop_reason, report.steps[0].calls[0].status) == ("cancelled", "interrupted")
+
+
+@asynccontextmanager
+async def frozen(folder: Path) -> AsyncGenerator[tuple[World, SessionStore, Claim]]:
+    """A process beside one that holds the turn of s1, lives, and does nothing: its store, and its claim."""
+    with anyio.fail_after(10):
+        async with open_world(folder) as w, open_store(f"sqlite:///{folder / 'sessions.db'}") as owner:
+            await w.service.start(StartRequest(), session_id="s1", wait_seconds=0)
+            # Not through the service, which would run the turn at once.
+            await owner.submit("s1", "go")
+            claim = await owner.claim("s1", 1)
+            assert claim is not None
+            yield w, owner, claim
 
 
 async def test_a_cancel_that_comes_before_the_turn_was_taken_ends_it_without_asking_the_model(
