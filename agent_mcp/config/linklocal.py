@@ -15,10 +15,15 @@ import anyio
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _METADATA = frozenset(
-    map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254"))
+    map(
+        ipaddress.ip_address,
+        ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"),
+    )
 )
-"""Metadata services outside of the link-local ranges: Alibaba, Oracle, Azure, and Amazon over IPv6."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""Metadata services outside of the link-local ranges: Alibaba, Oracle, Azure, and Amazon and Google over IPv6."""
+_EMBEDDING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
+"""Networks whose addresses end in an IPv4 one: NAT64, well-known and local (RFC 6052, 8215), compatible (RFC 4291),
+translated (RFC 2765)."""
 
 
 class LinkLocalError(OSError):
@@ -33,19 +38,30 @@ class LinkLocalError(OSError):
 
 def is_link_local(written: str) -> bool:
     """Whether an address is one of these, also inside of IPv6 forms of IPv4; False for what is no address."""
-    try:
-        address = ipaddress.ip_address(written.strip("[]").partition("%")[0])
-    except ValueError:
+    address = _parsed(written.strip("[]").partition("%")[0].rstrip("."))
+    if address is None:
         return False
     return any(each.is_link_local or each in _METADATA for each in (address, *_embedded(address)))
 
 
+def _parsed(written: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(written)
+    except ValueError:
+        pass
+    try:
+        # `2852039166` and `0251.0376.0251.0376` are addresses to whoever connects, a proxy too.
+        return ipaddress.IPv4Address(socket.inet_aton(written))
+    except (OSError, ValueError):
+        return None
+
+
 def _embedded(address: Address) -> list[Address]:
-    """The IPv4 addresses that an IPv6 one stands for: mapped, 6to4, NAT64 (RFC 4291, 3056, 6052)."""
+    """The IPv4 addresses that an IPv6 one stands for: mapped and 6to4 (RFC 4291, 3056), and those of `_EMBEDDING`."""
     if not isinstance(address, ipaddress.IPv6Address):
         return []
     found: list[Address] = [each for each in (address.ipv4_mapped, address.sixtofour) if each is not None]
-    if address in _NAT64:
+    if any(address in network for network in _EMBEDDING):
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return found
 

@@ -31,7 +31,9 @@ class FakeStream:
     [
         *("169.254.169.254", "169.254.0.1", "fe80::1", "fe80::1%eth0", "[fe80::1]", "fd00:ec2::254"),
         *("::ffff:169.254.169.254", "::ffff:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1"),
-        *("100.100.100.200", "168.63.129.16"),
+        *("100.100.100.200", "168.63.129.16", "fd20:ce::254", "169.254.169.254."),
+        *("64:ff9b:1::a9fe:a9fe", "::169.254.169.254", "::ffff:0:a9fe:a9fe"),
+        *("2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.16689662"),
     ],
 )
 def test_every_form_of_a_link_local_address_is_one(address: str) -> None:
@@ -39,7 +41,7 @@ def test_every_form_of_a_link_local_address_is_one(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "::1", "10.0.0.1", "169.253.0.1", "example.org", "", "fec0::1"]
+    "address", ["127.0.0.1", "::1", "10.0.0.1", "169.253.0.1", "example.org", "", "fec0::1", "::", "2130706433", "1é"]
 )
 def test_other_addresses_and_names_are_none(address: str) -> None:
     assert not is_link_local(address)
