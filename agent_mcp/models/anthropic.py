@@ -77,6 +77,8 @@ class AnthropicClient:
                 cast_to=httpx2.Response,
                 stream=True,
                 stream_cls=anthropic.AsyncStream[Any],
+                # It may lead the conversation and the config's headers to another host.
+                options={"follow_redirects": False},
             )  # pyright: ignore[reportReturnType]  (a raw response whatever stream_cls says: see _process_response)
         except anthropic.APIStatusError as error:
             # Not chained: the SDK's error holds the whole answer, which may repeat the key.

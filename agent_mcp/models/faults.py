@@ -52,6 +52,10 @@ class Refusal:
             return TransientModelError(message, retry_after_seconds=self.retry_after_seconds)
         if self.status in (401, 403) and key_variable is not None:
             return ModelError(message, hint=f"check the key in {key_variable}")
+        if self.status is not None and 300 <= self.status < 400:
+            return ModelError(
+                message, hint="a redirect is not followed: write the address it leads to as `base_url`"
+            )
         return ModelError(message)
 
     def _what(self) -> str:

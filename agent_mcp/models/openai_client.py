@@ -36,6 +36,8 @@ class OpenAiClient:
                 cast_to=httpx2.Response,
                 stream=True,
                 stream_cls=openai.AsyncStream[Any],
+                # It may lead the conversation and the config's headers to another host.
+                options={"follow_redirects": False},
             )  # pyright: ignore[reportReturnType]  (a raw response whatever stream_cls says: see _process_response)
         except openai.APIStatusError as error:
             # Not chained: the SDK's error holds the whole answer, which may repeat the key.

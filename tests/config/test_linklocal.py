@@ -41,7 +41,8 @@ def test_every_form_of_a_link_local_address_is_one(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "::1", "10.0.0.1", "169.253.0.1", "example.org", "", "fec0::1", "::", "2130706433", "1é"]
+    "address",
+    ["127.0.0.1", "::1", "10.0.0.1", "169.253.0.1", "example.org", "", "fec0::1", "::", "2130706433", "1é"],
 )
 def test_other_addresses_and_names_are_none(address: str) -> None:
     assert not is_link_local(address)

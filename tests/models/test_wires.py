@@ -13,8 +13,11 @@ import pytest
 from agent_mcp.agent.events import ReplyRestarted
 from agent_mcp.agent.messages import Media, Reply, Text, Usage, UserMessage
 from agent_mcp.agent.tools import Tool
+from agent_mcp.config.schema import ModelEntry
 from agent_mcp.errors import ContextOverflowError, ModelError, TransientModelError
+from agent_mcp.models.catalog import ModelCatalog
 from tests.models.talk import AT_ONCE, ECHO, KEY, WIRES, Talk, open_catalog, talk_over
+from tests.support.answering import answering
 from tests.support.model_script import Answer, Call, Fault, FaultKind, script_of
 from tests.support.model_server import RecordedRequest, open_model_server
 
@@ -225,6 +228,24 @@ async def test_an_address_where_nobody_listens_is_unavailable(reference: str) ->
     async with open_catalog(server) as catalog:
         with pytest.raises(TransientModelError, match=r"reached.*Connect"):
             await Talk(catalog.open_model(reference)).say("hi")
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])
+async def test_a_redirect_takes_nothing_to_another_host(reference: str, status: str) -> None:
+    async with answering(b"200 OK") as (elsewhere, theirs):
+        head = f"{status}\r\nLocation: http://localhost:{elsewhere}/v1".encode()
+        async with answering(head) as (port, ours):
+            address = f"http://127.0.0.1:{port}"
+            entry = ModelEntry(use=reference, base_url=address, headers={"X-Gateway": "for-the-first-alone"})
+            catalog = ModelCatalog(
+                {"m": entry}, {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY}, retry=AT_ONCE
+            )
+            with pytest.raises(ModelError, match=status[:3]) as caught:
+                await Talk(catalog.open_model("m")).say("hi")
+            await catalog.aclose()
+    assert "base_url" in caught.value.hint
+    assert (len(ours), theirs) == (1, [])
+    assert b"for-the-first-alone" in ours[0]
 
 
 async def test_the_closing_request_shows_the_same_tools_and_forbids_them(reference: str) -> None:
