@@ -87,7 +87,7 @@ class Screen:
     def show_waiting(self, call: CallState) -> None:
         """A call that needs a person's decision, with its whole arguments."""
         why = f" (asked because of {call.rule})" if call.rule else ""
-        self._note(f"{call.call.name} waits for approval: {shown_arguments(call.call)}{why}")
+        self._note(f"{call.call.name} waits for approval: {shown_arguments(call.veiled)}{why}")
 
     def show_question(self, asked: InputAsked) -> None:
         """What a server asks in the middle of a call; it is not us who ask."""
@@ -132,7 +132,7 @@ class Screen:
 
     def _tell(self, call: CallState) -> None:
         if call.call.id not in self._told:
-            self._note(f"-> {call.call.name} {shown_arguments(call.call)}")
+            self._note(f"-> {call.call.name} {shown_arguments(call.veiled)}")
         if call.result is not None:
             self._note(f"<- {call.call.name}: {call.status}, {call.result.duration_ms} ms")
         self._told[call.call.id] = call.status

@@ -4,12 +4,13 @@ imitate ours. And numbers as people write them."""
 import json
 
 from agent_mcp.agent.messages import ToolCall
+from agent_mcp.sessions.veil import visible
 
 
 def shown_arguments(call: ToolCall) -> str:
     """The whole arguments as one line of JSON, every character that is not visible written as an escape."""
     text = call.raw_arguments if call.arguments is None else json.dumps(call.arguments, ensure_ascii=False)
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+    return visible(text)
 
 
 def counted(number: int, noun: str) -> str:
@@ -20,10 +21,6 @@ def counted(number: int, noun: str) -> str:
 def without_controls(text: str) -> str:
     """The text without control characters (ESC among them) but for line breaks and tabs."""
     return "".join(char for char in text if char in "\n\t" or not _is_control(char))
-
-
-def _escaped(char: str) -> str:
-    return json.dumps(char)[1:-1] if ord(char) != 0x7F else "\\u007f"
 
 
 def _is_control(char: str) -> bool:

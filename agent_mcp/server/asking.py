@@ -28,6 +28,7 @@ from agent_mcp.server.relaying import given_by_retry
 from agent_mcp.server.settling import CHOICES, Answers, Decision
 from agent_mcp.sessions.events import InputGiven
 from agent_mcp.sessions.log import CallState
+from agent_mcp.sessions.veil import visible
 
 ASKED_CHARACTERS = 20_000
 """A question longer than this is not asked: a person could not read what they allow."""
@@ -147,7 +148,7 @@ def form_of(calls: Sequence[CallState]) -> ElicitRequestFormParams | None:
 
 
 def _described(number: int, call: CallState) -> str:
-    arguments = json.dumps(call.veiled.arguments, ensure_ascii=False, indent=2)
+    arguments = visible(json.dumps(call.veiled.arguments, ensure_ascii=False, indent=2), keep="\n")
     why = f"\nasked because of {call.rule}" if call.rule else ""
     return f"{number}. {call.tool_name} on server {call.server}\n{arguments}{why}"
 

@@ -23,6 +23,7 @@ from agent_mcp.sessions.ports import SessionListing
 from agent_mcp.sessions.reports import Problem, SessionSummary, TurnReport
 from agent_mcp.sessions.tool_ports import ServerStatus
 from agent_mcp.sessions.transcript import Entry, as_markdown, call_view, cut, cut_to_json
+from agent_mcp.sessions.veil import visible
 
 RESULT_CHARACTERS = 32_000
 """A result as JSON is shorter than this."""
@@ -230,7 +231,7 @@ def _turn_result(content: Json) -> CallToolResult:
     parts.append(_error_line(content["error"]))
     parts += [
         f"Waiting for approval: {one['call_id']} {one['name']} "
-        f"{one.get('arguments_omitted') or _json(one['arguments'])}{_why(one)}"
+        f"{one.get('arguments_omitted') or visible(_json(one['arguments']))}{_why(one)}"
         for one in content["approvals"]
     ]
     parts += [f"Warning: {cut(warning, 300)}" for warning in content["warnings"][:3]]
