@@ -83,12 +83,14 @@ def _run(options: Namespace) -> int:
 
 
 def _report(error: Exception, *, debug: bool) -> int:
-    """One line on stderr: what failed and how to mend it."""
+    """One line on stderr: what failed and how to mend it. No secret is in it, nor in the traceback before it."""
+    from agent_mcp.observability.logging import masked
+
     if debug:
-        traceback.print_exception(error)
+        sys.stderr.write(masked("".join(traceback.format_exception(error))))
     leaf = _leaf(error)
     line = " ".join(_line(leaf).split())
-    sys.stderr.write(f"agent-mcp: {line}\n")
+    sys.stderr.write(masked(f"agent-mcp: {line}\n"))
     return WRONG_USAGE if isinstance(leaf, ConfigError) else FAILED
 
 

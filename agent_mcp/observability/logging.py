@@ -33,6 +33,14 @@ def configure_logging(level: str, secrets: Iterable[str], *, debug: bool = False
     logging.raiseExceptions = debug
 
 
+def masked(text: str) -> str:
+    """The text without the secrets that `configure_logging` was told of, for what goes to stderr past the logs."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, MaskingFormatter):
+            text = handler.formatter.masked(text)
+    return text
+
+
 class MaskingFormatter(logging.Formatter):
     """A record as one line without secrets; an exception as its type and message, or whole with `tracebacks`."""
 
@@ -47,12 +55,13 @@ class MaskingFormatter(logging.Formatter):
         line = line.replace("\r", "").replace("\n", " | ")
         if self._tracebacks and record.exc_info:
             line = f"{line}\n{self.formatException(record.exc_info)}"
-        return self._masked(line)
+        return self.masked(line)
 
     def _message(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
         return message if error is None else f"{message} ({type(error).__name__}: {error})"
 
-    def _masked(self, text: str) -> str:
+    def masked(self, text: str) -> str:
+        """The text with `***` in the place of every secret, and of what looks like one."""
         return _LOOKS_SECRET.sub(MASK, self._blot(text))

@@ -159,3 +159,35 @@ def test_a_signal_before_the_command_has_begun_ends_it_as_one_after(name: str) -
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=30)
     assert (done.returncode, done.stderr) == (128 + getattr(signal, name), b"")
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_no_error_and_no_traceback_shows_a_secret(machine: Machine, debug: tuple[str, ...]) -> None:
+    program = """
+import sys
+from agent_mcp.__main__ import main
+from agent_mcp.cli import sessions
+from agent_mcp.cli.startup import configure
+
+def run(options):
+    configure(options)
+    try:
+        raise ValueError("sent planted-secret-1")
+    except ValueError as error:
+        raise RuntimeError("refused planted-secret-1") from error
+
+sessions.run = run
+sys.exit(main(["sessions", "list", *sys.argv[1:]]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *debug],
+        env={**machine.environ, "DOCS_TOKEN": "planted-secret-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "refused ***" in done.stderr
+    assert ("sent ***" in done.stderr) == bool(debug)
+    assert "planted" not in done.stdout + done.stderr

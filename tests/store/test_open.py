@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,28 @@ def test_a_wrong_address_is_a_config_error_that_shows_right_ones(url: str, probl
         open_store(url)
     assert "secret" not in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "planted/pw",
+        "p@planted",
+        "1/planted",
+        "pl?planted",
+        "pl#planted",
+        "[planted",
+        "p%planted",
+        "a planted",
+    ],
+)
+async def test_a_password_in_a_store_address_is_never_shown(written: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(ConfigError) as caught:
+        async with open_store(f"postgresql://bob:{written}@127.0.0.1:9/db"):
+            pass
+    assert "planted" not in "".join(traceback.format_exception(caught.value))
+    assert "%" in caught.value.hint
 
 
 def test_the_default_lies_in_the_users_data_directory(

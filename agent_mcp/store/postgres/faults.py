@@ -39,15 +39,34 @@ def place_of(url: str) -> str:
     Raises:
         ConfigError: it is no address of a PostgreSQL database.
     """
+    problem = "this is no address of a PostgreSQL database"
+    if not _is_clear(url):
+        hint = "in its user and password write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23, [ as %5B"
+        raise ConfigError("store", problem, hint=hint)
     try:
         fields = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        # libpq repeats the part that it does not understand, which may be the password.
-        problem = "this is no address of a PostgreSQL database"
+    except psycopg.ProgrammingError:
         hint = "write postgresql://user@host:5432/database, other characters than letters as %XX"
-        raise ConfigError("store", problem, hint=hint) from error
+        # Not chained: libpq repeats the part that it does not understand, which may be the password.
+        raise ConfigError("store", problem, hint=hint) from None
     host, port = fields.get("host") or "localhost", fields.get("port")
     return f"postgresql://{host}{f':{port}' if port else ''}/{fields.get('dbname') or ''}"
+
+
+def _is_clear(url: str) -> bool:
+    """Whether no part of a password can be taken for the host, the port or the database, which are shown."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    _, _, hosts = parts.netloc.rpartition("@")
+    ports = (host.rpartition("]")[2].partition(":")[2] for host in hosts.split(","))
+    strayed = parts.path + parts.fragment + ("" if parts.path else parts.query)
+    return (
+        parts.netloc.count("@") <= 1
+        and "@" not in strayed
+        and all(not port or port.isdecimal() for port in ports)
+    )
 
 
 def store_error(url: str, error: Exception) -> StoreError:
