@@ -1,6 +1,7 @@
 """`agent-mcp sessions export|import|prune`: out, in and away, as an operator sees it."""
 
 import io
+import os
 import sys
 from argparse import Namespace
 from collections.abc import AsyncGenerator
@@ -90,6 +91,16 @@ async def test_an_export_never_writes_over_a_file_and_makes_none_for_nobody(
     with pytest.raises(AgentMcpError, match=r"mine\.txt.*another --output"):
         await export_sessions(store, options("export", "a", "--output", str(file)))
     assert file.read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the mode says nothing about others there")
+async def test_nobody_else_can_read_an_export(store: SessionStore, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        await export_sessions(store, options("export", "a", "--output", str(tmp_path / "out.jsonl")))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_file_that_is_not_there_cannot_be_imported(store: SessionStore, tmp_path: Path) -> None:

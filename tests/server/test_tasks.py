@@ -215,6 +215,25 @@ async def test_what_is_no_answer_is_refused_and_decides_nothing(tmp_path: Path, 
     assert after["inputRequests"] == asking["inputRequests"]
 
 
+async def test_where_approvals_are_answered_outside_a_task_asks_for_none_and_takes_none(
+    tmp_path: Path,
+) -> None:
+    outside = {**ASKING, "server": {"approvals": "outside"}}
+    with anyio.fail_after(40):
+        async with open_scene(tmp_path, RULES, config=ASKING) as scene:
+            async with open_wire(scene.home, "stdio", ASKABLE) as wire:
+                task_id = (await start(wire, "book"))["taskId"]
+                said = answers(await reached(wire, task_id, "input_required"), lambda _: ALLOW)
+            scene.home.config = {**(scene.home.config or {}), **outside}
+            scene.home.write()
+            async with open_wire(scene.home, "stdio", ASKABLE) as wire:
+                await wire.request("tasks/update", taskId=task_id, inputResponses=said)
+                over = await reached(wire, task_id, "completed")
+    content = over["result"]["structuredContent"]
+    assert (content["status"], len(content["approvals"])) == ("needs_approval", 2)
+    assert work_done(scene.home) == []
+
+
 async def test_a_question_waits_through_a_kill_under_the_same_key(tmp_path: Path) -> None:
     with anyio.fail_after(40):
         async with open_scene(tmp_path, RULES, config=ASKING) as scene:

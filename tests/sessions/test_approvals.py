@@ -1,5 +1,6 @@
 """Answers from outside: what waits over all sessions and principals, and which answers are refused."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from agent_mcp.errors import ApprovalNotFoundError
 from agent_mcp.sessions.approvals import answer, waiting_calls
-from agent_mcp.sessions.events import ApprovalGiven
+from agent_mcp.sessions.events import ApprovalGiven, Event, EventData
 from agent_mcp.sessions.gates import APPROVAL_SECONDS
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile
@@ -79,7 +80,9 @@ async def test_an_expired_call_is_not_answered(tmp_path: Path) -> None:
     assert tools.called == []
 
 
-async def test_of_two_answers_at_once_the_second_learns_that_it_does_not_count(tmp_path: Path) -> None:
+async def test_of_two_answers_at_once_the_second_learns_that_it_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tools = FunctionTools({"book": _book})
     with anyio.fail_after(20):
         async with open_world(tmp_path, *PLAN, profile=PROFILE, tools=tools) as world:
@@ -87,8 +90,15 @@ async def test_of_two_answers_at_once_the_second_learns_that_it_does_not_count(t
             logs = SessionLogs(world.store)
             (waiting,) = await waiting_calls(world.store, logs)
             call_id = waiting.call.call.id
-            now = world.clock.now()
-            await answer(world.store, SessionLogs(world.store), ApprovalGiven(call_id, "deny"), now=now)
-            with pytest.raises(ApprovalNotFoundError, match=call_id):
-                await answer(world.store, logs, ApprovalGiven(call_id, "allow"), now=now)
-    assert tools.called == []
+            append = world.store.append
+
+            async def overtaken(session_id: str, turn: int, events: Sequence[EventData]) -> Sequence[Event]:
+                monkeypatch.undo()
+                await append(session_id, turn, [ApprovalGiven(call_id, "deny")])
+                return await append(session_id, turn, events)
+
+            monkeypatch.setattr(world.store, "append", overtaken)
+            with pytest.raises(ApprovalNotFoundError, match=f"{call_id} was denied already"):
+                await answer(world.store, logs, ApprovalGiven(call_id, "allow"), now=world.clock.now())
+            report = await world.service.send("mine", None, wait_seconds=10)
+    assert (report.text, tools.called) == ("done", [])
