@@ -21,7 +21,7 @@ from agent_mcp.cli.host_entry import check_host_entry, environ_of_host
 from agent_mcp.cli.lifetime import run_to_end
 from agent_mcp.cli.model_checks import NOT_SEEN, check_models
 from agent_mcp.cli.pins import check_pins
-from agent_mcp.cli.safety_checks import check_safety
+from agent_mcp.cli.safety_checks import check_safety, check_store_file
 from agent_mcp.cli.startup import configure
 from agent_mcp.cli.terminal import counted
 from agent_mcp.config.load import load_config
@@ -33,7 +33,7 @@ from agent_mcp.downstream.guarded import access_of
 from agent_mcp.downstream.hub import Hub, ServerReport, open_hub
 from agent_mcp.errors import ConfigError, PublicError
 from agent_mcp.models.target import shown_url
-from agent_mcp.store.open import check_store, default_store_url, open_store
+from agent_mcp.store.open import check_store, default_store_url, open_store, store_file
 from agent_mcp.store.open import shown_url as shown_store
 
 _BYTES_PER_TOKEN = 4
@@ -88,6 +88,8 @@ async def _check(
     findings += await check_bare(config, environ, started)
     findings += check_agents(config, reports, named=options.agent, whole=options.json)
     findings.append(await _check_store(config, environ))
+    if file := store_file(config.store or default_store_url(environ)):
+        findings += check_store_file(file)
     findings += await check_pins(config, environ, reports)
     _print(findings, options)
     return int(has_failed(findings))

@@ -1,4 +1,4 @@
-"""What `doctor` checks of a config's safety: who else can read its secrets, and whether its caps fit the system."""
+"""What `doctor` checks of safety: who else can read secrets and the store, and whether the caps fit the system."""
 
 import os
 import stat
@@ -18,16 +18,29 @@ def check_safety(config: Config) -> Iterator[Finding]:
     yield from check_open_files(config)
 
 
+def check_store_file(file: Path) -> Iterator[Finding]:
+    """A finding where others can read or change the store: it was made so by somebody else, a copy or a backup."""
+    if who := _others(file, stat.S_IRWXG | stat.S_IRWXO):
+        message = f"{file} holds all that was said in sessions, and is open to {who}"
+        yield Finding("WARN", "store", message, f"chmod 600 {file}")
+
+
 def _check_secret_file(file: Path) -> Iterator[Finding]:
-    try:
-        mode = file.stat().st_mode
-    except OSError:
-        return  # What needed it has said so.
-    # On Windows the mode says nothing about others.
-    if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
-        who = "everybody on this machine" if mode & stat.S_IROTH else "its group"
+    if who := _others(file, stat.S_IRGRP | stat.S_IROTH):
         message = f"{file} holds a secret and can be read by {who}"
         yield Finding("WARN", "secret file", message, f"chmod 600 {file}")
+
+
+def _others(file: Path, wrong: int) -> str:
+    """Who else has one of these rights; empty where nobody has."""
+    try:
+        mode = file.stat().st_mode & wrong
+    except OSError:
+        return ""  # What needed it has said so.
+    # On Windows the mode says nothing about others.
+    if os.name != "posix" or not mode:
+        return ""
+    return "everybody on this machine" if mode & stat.S_IRWXO else "its group"
 
 
 def _check_children(config: Config) -> Iterator[Finding]:

@@ -54,6 +54,14 @@ def check_address(url: str) -> None:
         _sqlite_path(url)
 
 
+def store_file(url: str) -> Path | None:
+    """The file of the store at `url`; None where it is none, or the address is wrong."""
+    try:
+        return None if is_postgres(url) else _sqlite_path(url)
+    except ConfigError:
+        return None
+
+
 def is_postgres(url: str) -> bool:
     """Whether the store is a PostgreSQL database, which processes of several machines may share."""
     return url.partition("://")[0].lower() in _POSTGRES

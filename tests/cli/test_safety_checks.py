@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent_mcp.cli.open_files import check_open_files, needed_files, raise_limit
-from agent_mcp.cli.safety_checks import check_safety
+from agent_mcp.cli.safety_checks import check_safety, check_store_file
 from agent_mcp.config.schema import Config, ServerEntry, ServerSettings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and limits are those of POSIX")
@@ -31,6 +31,19 @@ def test_a_secret_file_that_others_can_read_is_a_finding(tmp_path: Path, mode: i
     file.write_text("secret")
     file.chmod(mode)
     found = list(check_safety(Config(secret_files=(str(file),))))
+    assert [(who or "") in finding.message and finding.fix == f"chmod 600 {file}" for finding in found] == (
+        [True] if who else []
+    )
+
+
+@pytest.mark.parametrize(("mode", "who"), [(0o644, "everybody"), (0o620, "its group"), (0o600, None)])
+def test_a_store_that_others_can_read_or_change_is_a_finding(
+    tmp_path: Path, mode: int, who: str | None
+) -> None:
+    file = tmp_path / "sessions.db"
+    file.touch()
+    file.chmod(mode)
+    found = list(check_store_file(file))
     assert [(who or "") in finding.message and finding.fix == f"chmod 600 {file}" for finding in found] == (
         [True] if who else []
     )

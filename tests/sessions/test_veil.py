@@ -44,7 +44,7 @@ def _asked(state: SessionState) -> str:
 def _on_screen(state: SessionState) -> str:
     with redirect_stdout(StringIO()) as out, redirect_stderr(out):
         for call in state.calls.values():
-            Screen(interactive=True).show_waiting(call)
+            Screen(interactive=True, command="agent-mcp").show_waiting(call)
     return out.getvalue()
 
 
