@@ -114,6 +114,7 @@ async def test_the_model_reads_the_same_cut_after_a_restart_and_people_all_of_it
             await world.service.send("s", "and now", wait_seconds=10)
             state = await world.logs.state("s")
     assert first == bounded(ToolResult(call.call.id, (Text(TEXT),)), 400).content
+    assert "are left out" in str(first) and TEXT not in str(first)
     assert _read_by_model(world) == first
     (shown,) = [entry for entry in unsplit(entries(state, "full")) if entry["type"] == "tool_result"]
     assert shown["result"] == TEXT
