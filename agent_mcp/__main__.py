@@ -53,9 +53,17 @@ def _prepare_process() -> None:
 
 
 def _leave_quietly() -> int:
-    """Whoever read our output has enough; without this Python would complain when it flushes stdout."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Whoever read our output has enough."""
+    _give_up_output()
     return _BROKEN_PIPE
+
+
+def _give_up_output() -> None:
+    """What stdout does not take is dropped; else Python would complain at its end, with an exit status of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: Namespace) -> int:
@@ -91,6 +99,7 @@ def _report(error: Exception, *, debug: bool) -> int:
     leaf = _leaf(error)
     line = " ".join(_line(leaf).split())
     sys.stderr.write(masked(f"agent-mcp: {line}\n"))
+    _give_up_output()
     return WRONG_USAGE if isinstance(leaf, ConfigError) else FAILED
 
 

@@ -34,14 +34,7 @@ from agent_mcp.sessions.log import SessionState
 from agent_mcp.sessions.logs import SessionLogs
 from agent_mcp.sessions.meter import Budgets, Payer
 from agent_mcp.sessions.paging import PageRequest, SessionPage, read_page
-from agent_mcp.sessions.ports import (
-    Clock,
-    Dispatcher,
-    ModelSource,
-    NewSession,
-    SessionRecord,
-    SessionStore,
-)
+from agent_mcp.sessions.ports import Clock, Dispatcher, ModelSource, NewSession, SessionRecord, SessionStore
 from agent_mcp.sessions.profile import Caps, Profile
 from agent_mcp.sessions.reports import SessionSummary, TurnReport, summarize
 from agent_mcp.sessions.room import Room, ServiceLimits

@@ -77,7 +77,7 @@ def test_what_does_not_exist_ends_the_chat_before_it_begins(machine: Machine, op
 def test_without_a_terminal_nobody_is_asked_and_the_turn_rests(machine: Machine) -> None:
     done = pipe(machine, f"{NOTE}y\n", "--agent", "clerk")
     assert done.returncode == 1
-    assert "agent-mcp approvals allow call_" in done.stderr and '{"text": "milk"}' in done.stderr
+    assert " approvals allow call_" in done.stderr and '{"text": "milk"}' in done.stderr
     waiting = machine.run("approvals").stdout.splitlines()
     assert machine.run("approvals", "allow", waiting[0]).returncode == 0
     session = waiting[1].split()[1]
@@ -171,7 +171,7 @@ def test_a_person_is_asked_for_approval_and_leaves_with_0(machine: Machine, leav
         assert "kept as note 1" in screen.see("tokens in")
         screen.see("> ")
         screen.type(leaving)
-        screen.see("agent-mcp chat --session s-")
+        screen.see(" chat --session s-")
         assert screen.process.wait(timeout=10) == 0
 
 

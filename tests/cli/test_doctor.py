@@ -211,10 +211,11 @@ def test_a_store_that_cannot_be_written_is_a_failure(machine: Machine) -> None:
 
 
 def test_a_store_of_a_kind_that_is_unknown_is_told_once_with_those_that_are_known(machine: Machine) -> None:
-    _, found = findings(machine, AGENT_MCP_STORE="mysql://db/x")
-    (store,) = found["store"]
-    assert store["message"] == "unknown store 'mysql': sqlite and postgresql are known"
-    assert store["fix"].startswith("write sqlite:///relative/path, sqlite:////absolute/path")
+    status, found = findings(machine, AGENT_MCP_STORE="mysql://db/x")
+    (problem,) = found["config"]
+    said = "environment: AGENT_MCP_STORE: unknown store 'mysql': sqlite and postgresql are known"
+    assert (status, problem["message"]) == (2, said)
+    assert problem["fix"].startswith("write sqlite:///relative/path, sqlite:////absolute/path")
 
 
 def test_damage_in_the_store_is_a_failure(machine: Machine) -> None:
