@@ -12,8 +12,17 @@ from typing import Any
 
 import pytest
 
+from agent_mcp.__main__ import main as agent_mcp
+from tests.support.host import ROOT
+from tests.support.programs import run_program
+
 PROGRAM = [sys.executable, "-m", "agent_mcp"]
-DESK: dict[str, Any] = {"command": sys.executable, "args": ["-m", "agent_mcp.cli.demo_server"]}
+"""As a host starts it; most tests of commands use `Machine.run`, which is quicker."""
+DESK: dict[str, Any] = {
+    "command": sys.executable,
+    "args": ["-m", "tests.support.servers.desk"],
+    "cwd": str(ROOT),
+}
 TIMEOUT_SECONDS = 40
 
 
@@ -34,17 +43,15 @@ class Machine:
         file.write_text(config if isinstance(config, str) else json.dumps(config), encoding="utf-8")
         return file
 
-    def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run the program to its end, with nothing on stdin."""
-        return subprocess.run(
-            [*PROGRAM, *arguments],
-            env={**self.environ, **environ},
-            cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
+    def run(self, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run the program to its end."""
+        return run_program(
+            agent_mcp,
+            arguments,
+            environ={**self.environ, **environ},
+            folder=self.home,
+            stdin=stdin,
+            within_seconds=TIMEOUT_SECONDS,
         )
 
     @contextmanager

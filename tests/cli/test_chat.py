@@ -38,16 +38,7 @@ def pipe(
 ) -> subprocess.CompletedProcess[str]:
     """The chat with a pipe on stdin."""
     config = machine.write_config(content)
-    return subprocess.run(
-        [*PROGRAM, "chat", "--config", str(config), *arguments],
-        env=machine.environ,
-        cwd=machine.home,
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    return machine.run("chat", "--config", str(config), *arguments, stdin=said)
 
 
 def test_each_line_of_a_pipe_is_a_message_and_stdout_holds_answers_alone(machine: Machine) -> None:

@@ -1,24 +1,26 @@
 """The program as a process with pipes: its own pid, streams, environment and signals, and nothing imported anew.
 
 Forked from a server that has done the imports, a process takes some ms in place of a second or two, which was most of
-the tests' time. How the program starts by itself is what `tests/cli` is about. `AGENT_MCP_TESTS_COLD=1` has it start
-so everywhere, which is what coverage of processes needs.
+the tests' time. How the program starts by itself is shown by `tests/cli/test_serve.py`, by chats on a terminal and by
+the demo. `AGENT_MCP_TESTS_COLD=1` has it start so everywhere, which is what coverage of processes needs.
 """
 
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from multiprocessing import reduction
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 import anyio
 from anyio.abc import Process
 
-from tests.support.processes import start_process
+from tests.support.processes import run_process, start_process
 
 Main = Callable[[], int]
 """A program's `main`, in a module that runs it under `python -m`: from `sys.argv` to the exit status."""
@@ -76,6 +78,50 @@ async def open_program(
                 program.send_signal(signal.SIGKILL)
                 while program.returncode is None:
                     await anyio.sleep(_POLL_SECONDS)
+
+
+def run_program(
+    main: Main,
+    arguments: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    folder: Path,
+    stdin: str = "",
+    within_seconds: float,
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, with no more on stdin than a pipe holds.
+
+    Raises:
+        TimeoutError, subprocess.TimeoutExpired: it did not end in time; it is killed.
+    """
+    if COLD:
+        return subprocess.run(
+            [sys.executable, "-m", main.__module__, *arguments],
+            env=environ,
+            cwd=folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=within_seconds,
+            check=False,
+        )
+    its_stdin, our_stdin = os.pipe()
+    os.write(our_stdin, stdin.encode())
+    os.close(our_stdin)
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        streams = [Descriptor(number) for number in (its_stdin, stdout.fileno(), stderr.fileno())]
+        life = _begin, main, list(arguments), dict(environ), folder, streams
+        try:
+            status = run_process(*life, within_seconds=within_seconds)
+        finally:
+            os.close(its_stdin)
+        said = [_text(file) for file in (stdout, stderr)]
+    return subprocess.CompletedProcess(arguments, status, *said)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 class Descriptor:

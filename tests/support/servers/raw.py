@@ -123,6 +123,11 @@ TOOLS: dict[str, Callable[[Json, Json], Json]] = {
     "change_tools": _change_tools,
     "ask_back": _ask_back,
 }
+HINTS: dict[str, dict[str, bool]] = {
+    "echo": {"readOnlyHint": True},
+    "crash": {"destructiveHint": True},
+    "slow": {"idempotentHint": True},
+}
 BAD_TOOLS: list[Any] = [
     {"name": "empty-schema", "inputSchema": {}},
     {"name": "no-schema"},
@@ -135,13 +140,8 @@ BAD_TOOLS: list[Any] = [
 
 def listed() -> list[Any]:
     """All tools, in the order of `tools/list`."""
-    hints = {
-        "echo": {"readOnlyHint": True},
-        "crash": {"destructiveHint": True},
-        "slow": {"idempotentHint": True},
-    }
     tools: list[Any] = [
-        {"name": name, "inputSchema": OBJECT, "annotations": hints.get(name)} for name in TOOLS
+        {"name": name, "inputSchema": OBJECT, "annotations": HINTS.get(name)} for name in TOOLS
     ]
     number = {"type": "object", "properties": {"n": {"type": "number"}}}
     return [{**tool, "outputSchema": number} if tool["name"] == "wrong-structure" else tool for tool in tools]
