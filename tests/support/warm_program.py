@@ -1,5 +1,7 @@
 """What a forked program needs, imported once for all of them: all that `serve` imports, the SDKs of the models too."""
 
+import gc
+
 import anthropic as anthropic
 import openai as openai
 
@@ -11,3 +13,7 @@ from agent_mcp.cli import worker as worker
 from agent_mcp.models import openai_chat as openai_chat
 from agent_mcp.models import openai_responses as openai_responses
 from agent_mcp.server import app as app
+
+# Garbage collection in a child would touch all of this, and so copy it.
+gc.collect()
+gc.freeze()
