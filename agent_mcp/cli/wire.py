@@ -73,15 +73,20 @@ class _OpenRequests:
                 receipt = self._receipts[request_id] = Receipt()
                 message.metadata = ServerMessageMetadata(request_context=receipt)
             case types.JSONRPCNotification(method="notifications/cancelled", params=params) if params:
-                self._close(params.get("requestId"))
+                self._cancel(params.get("requestId"))
             case _:
                 return
 
-    def note_outgoing(self, message: types.JSONRPCMessage) -> Receipt | None:
-        """An answer closes its request; the receipt of that one."""
-        if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
-            return self._close(message.id)
+    def answered_by(self, message: types.JSONRPCMessage) -> Receipt | None:
+        """The receipt of the open request that this answers."""
+        if isinstance(message, types.JSONRPCResponse | types.JSONRPCError) and message.id is not None:
+            return self._receipts.get(message.id)
         return None
+
+    def close(self, receipt: Receipt) -> None:
+        """The request has its answer. The host may have opened another one by its id as soon as it read that."""
+        self._receipts = {number: other for number, other in self._receipts.items() if other is not receipt}
+        self._tell_if_none()
 
     async def wait_until_none(self) -> None:
         """Return when every request has been answered."""
@@ -89,11 +94,17 @@ class _OpenRequests:
             self._none = anyio.Event()
             await self._none.wait()
 
-    def _close(self, request_id: str | int | None) -> Receipt | None:
-        receipt = None if request_id is None else self._receipts.pop(request_id, None)
+    def _cancel(self, request_id: object) -> None:
+        if (
+            isinstance(request_id, str | int)
+            and (receipt := self._receipts.pop(request_id, None)) is not None
+        ):
+            receipt.void()
+        self._tell_if_none()
+
+    def _tell_if_none(self) -> None:
         if not self._receipts:
             self._none.set()
-        return receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +190,15 @@ class _Writer:
         async for message in self.outgoing:
             text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
             data = f"{text}\n".encode()
+            receipt = self.open_requests.answered_by(message.message)
             try:
                 await anyio.to_thread.run_sync(_write_all, self.fd, data, abandon_on_cancel=True)
             except OSError:
                 # The host has closed our stdout: for us that is the end of stdin.
                 await self.reader.end()
                 return
-            if receipt := self.open_requests.note_outgoing(message.message):
+            if receipt is not None:
+                self.open_requests.close(receipt)
                 tasks.start_soon(receipt.sent)
 
 

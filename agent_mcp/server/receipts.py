@@ -31,6 +31,10 @@ class Receipt:
         """Do this when the answer has been sent; never, if it is not."""
         self._deeds.append(deed)
 
+    def void(self) -> None:
+        """The request was cancelled: whoever made it does not look at an answer that is on its way."""
+        self._deeds.clear()
+
     async def sent(self) -> None:
         """The answer has been sent. Whatever ends meanwhile, what follows from that is done first."""
         deeds, self._deeds = self._deeds, []

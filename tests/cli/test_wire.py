@@ -10,15 +10,18 @@ import anyio
 import mcp_types as types
 import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared.message import SessionMessage
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
 
 from agent_mcp.cli.descriptors import Wire
 from agent_mcp.cli.wire import open_wire
+from agent_mcp.server.receipts import Receipt
 
 pytestmark = pytest.mark.anyio
 
 PING = b'{"jsonrpc": "2.0", "id": 7, "method": "ping"}\n'
 PONG = SessionMessage(types.JSONRPCResponse(jsonrpc="2.0", id=7, result={}))
+LARGE = SessionMessage(types.JSONRPCResponse(jsonrpc="2.0", id=7, result={"text": "x" * 1_000_000}))
+CANCEL = b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}\n'
 
 
 @dataclass
@@ -117,7 +120,7 @@ async def test_the_end_of_stdin_waits_for_an_answer_that_is_nearly_there(pipes: 
 
 @pytest.mark.parametrize(
     "closing",
-    [b"", b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}\n'],
+    [b"", CANCEL],
 )
 async def test_the_end_of_stdin_does_not_wait_for_ever(pipes: Pipes, closing: bytes) -> None:
     async with connected(pipes) as connection:
@@ -138,9 +141,60 @@ async def test_a_host_that_closed_our_stdout_is_the_end(pipes: Pipes) -> None:
 
 async def test_a_large_message_goes_out_whole(pipes: Pipes) -> None:
     async with connected(pipes) as connection:
-        large = types.JSONRPCResponse(jsonrpc="2.0", id=7, result={"text": "x" * 1_000_000})
-        await connection.outgoing.send(SessionMessage(large))
-        data = b""
-        while not data.endswith(b"\n"):
-            data += await anyio.to_thread.run_sync(os.read, pipes.stdout, 65536)
-        assert len(json.loads(data)["result"]["text"]) == 1_000_000
+        await connection.outgoing.send(LARGE)
+        assert len(json.loads(await read_line(pipes))["result"]["text"]) == 1_000_000
+
+
+async def test_an_answer_counts_for_its_request_though_the_next_has_the_same_id(pipes: Pipes) -> None:
+    done: list[str] = []
+    async with connected(pipes) as connection:
+        pipes.write(PING)
+        await promise(connection, done, "first")
+        # It fills the pipe: the host reads and writes before we know that all of it is out.
+        await connection.outgoing.send(LARGE)
+        pipes.write(PING)
+        await promise(connection, done, "second")
+        await read_line(pipes)
+        await connection.outgoing.send(PONG)
+        await read_line(pipes)
+    assert done == ["first", "second"]
+
+
+async def test_an_answer_that_is_cancelled_on_its_way_counts_as_none(pipes: Pipes) -> None:
+    done: list[str] = []
+    async with connected(pipes) as connection:
+        pipes.write(PING)
+        await promise(connection, done, "first")
+        await connection.outgoing.send(LARGE)
+        pipes.write(CANCEL)
+        await connection.incoming.receive()
+        await read_line(pipes)
+    assert done == []
+
+
+async def test_a_cancellation_of_what_is_no_id_is_passed_over(pipes: Pipes) -> None:
+    async with connected(pipes) as connection:
+        pipes.write(PING + CANCEL.replace(b"7", b"[7]") + PING)
+        for _ in range(3):
+            assert isinstance(await connection.incoming.receive(), SessionMessage)
+
+
+async def promise(connection: Connection, done: list[str], what: str) -> None:
+    """Take a request; with its answer out, this is done."""
+    message = await connection.incoming.receive()
+    assert isinstance(message, SessionMessage) and isinstance(message.metadata, ServerMessageMetadata)
+
+    async def deed() -> None:
+        done.append(what)
+
+    receipt = message.metadata.request_context
+    assert isinstance(receipt, Receipt)
+    receipt.then(deed)
+
+
+async def read_line(pipes: Pipes) -> bytes:
+    """What the host reads next."""
+    data = b""
+    while not data.endswith(b"\n"):
+        data += await anyio.to_thread.run_sync(os.read, pipes.stdout, 65536)
+    return data
