@@ -5,7 +5,6 @@ from agent_mcp.sessions.reports import Problem, TurnReport
 NEXT_AFTER_REFUSAL = {
     "SESSION_NOT_FOUND": "Call list_sessions for the sessions there are, or start_session for a new one.",
     "SESSION_CLOSED": "Call summary to read it, or fork_session to go on from it.",
-    "SESSION_EXISTS": "Call send_message to go on with it, or start_session with another session_id.",
     "AGENT_NOT_FOUND": "Call start_session with the name of a known agent, or without one.",
     "APPROVAL_NOT_FOUND": "Call send_message without a message to see what waits.",
     "UNSUPPORTED_PROVIDER": "Call start_session with the name of a known model, or without one.",

@@ -361,7 +361,7 @@ class SessionService:
         if known.origin != request.fingerprint:
             raise SessionExistsError(
                 f"Session {known.id!r} exists and was started with other arguments.",
-                hint="Use send_message to go on with it, or start with another session_id.",
+                hint="Call send_message to go on with it, or start_session with another session_id.",
             )
         return await self.send(known.id, request.message, wait_seconds=wait_seconds, watcher=watcher)
 

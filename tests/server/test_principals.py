@@ -86,6 +86,7 @@ async def test_a_taken_id_can_not_be_started_and_says_nothing_of_its_session(tmp
         taken = await bob.call("start_session", session_id="adas-own", message="my secret")
         assert taken["error"]["code"] == "SESSION_EXISTS"
         assert (taken["status"], taken["text"], taken["steps"]) == (None, "", [])
+        assert taken["next"] == "Choose another session_id."
 
 
 @pytest.mark.parametrize("era", ["legacy", "auto"])
