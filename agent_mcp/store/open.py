@@ -1,7 +1,7 @@
 """From the `store` address of the config to an open store."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Generator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,7 +50,11 @@ def check_store(url: str) -> None:
 
 def check_address(url: str) -> None:
     """Raises: ConfigError: the address is not one that `open_store` takes."""
-    if not is_postgres(url):
+    if is_postgres(url):
+        with _driver():
+            from agent_mcp.store.postgres.faults import place_of
+        place_of(url)
+    else:
         _sqlite_path(url)
 
 
@@ -86,13 +90,19 @@ def default_store_url(environ: Mapping[str, str]) -> str:
 def _open_postgres(
     url: str, clock: Clock | None, settings: WorkerSettings | None
 ) -> AbstractAsyncContextManager[SessionStore]:
-    try:
-        # Here and not above: who has a file needs no driver, and it would cost each start 0.2 s.
+    with _driver():
         from agent_mcp.store.postgres.store import open_postgres
+    return open_postgres(url, clock=clock, settings=settings)
+
+
+@contextmanager
+def _driver() -> Generator[None]:
+    """For imports that need the driver. Not at the top: who has a file needs none, and each start would take 0.2 s."""
+    try:
+        yield
     except ImportError as error:
         problem = f"a store in PostgreSQL needs a driver: {error}"
         raise ConfigError("store", problem, hint="pip install 'agent-mcp[postgres]'") from error
-    return open_postgres(url, clock=clock, settings=settings)
 
 
 def _sqlite_path(url: str) -> Path:

@@ -67,6 +67,7 @@ def test_wrong_usage_ends_with_2(machine: Machine, arguments: list[str]) -> None
         ({"agents": {"a": {"max_steps": "x"}}}, ["agents.a.max_steps", "whole number"]),
         ({"defaults": {"model": "nothing"}}, ["defaults.model", "`nothing`"]),
         ({"store": "mysql://host/x"}, [": store: ", "'mysql'"]),
+        ({"store": "postgresql://user:a@b@host/x"}, [": store: ", "%40"]),
     ],
 )
 def test_a_wrong_config_ends_with_2_and_names_file_key_and_problem(
