@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from agent_mcp.sessions.events import Event
 from agent_mcp.sessions.log import SessionState
-from agent_mcp.sessions.ports import SessionRecord, SessionStore
+from agent_mcp.sessions.ports import SessionListing, SessionRecord, SessionStore
 from agent_mcp.sessions.veil import Hide
 
 EVENTS_AT_ONCE = 1_000
@@ -54,13 +54,13 @@ class SessionLogs:
         if not state.absorb(events):
             await self.refresh(state)
 
-    def meet(self, record: SessionRecord) -> None:
+    def meet(self, session: SessionRecord | SessionListing) -> None:
         """This is the session as the store has it: what is held of a deleted one that had its id is forgotten."""
-        state = self._held(record.id)
-        if state.created_at not in (None, record.created_at):
-            self.forget(record.id)
-            state = self._held(record.id)
-        state.created_at = record.created_at
+        state = self._held(session.id)
+        if state.created_at not in (None, session.created_at):
+            self.forget(session.id)
+            state = self._held(session.id)
+        state.created_at = session.created_at
 
     def forget(self, session_id: str) -> None:
         """The session was deleted."""

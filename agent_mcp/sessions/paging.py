@@ -74,6 +74,7 @@ async def _status(line: SessionListing, logs: SessionLogs) -> SessionStatus:
         return "closed"
     if line.turn_status in (None, "done"):
         return "idle"
+    logs.meet(line)
     return (await logs.state(line.id)).status
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agent_mcp.agent.messages import Media, Text, ToolResult, ToolResults, Usage, UserMessage
+from agent_mcp.agent.messages import Media, Reply, Text, ToolResult, ToolResults, Usage, UserMessage
 from agent_mcp.agent.ports import ModelRequest
 from agent_mcp.errors import (
     ApprovalNotFoundError,
@@ -945,6 +945,25 @@ async def test_a_session_that_was_deleted_and_made_anew_elsewhere_is_not_taken_f
             summary = await first.service.summary("s1")
     read = [message.text for message in history if isinstance(message, UserMessage)]
     assert (read, summary.turns) == (["three", "four"], 2)
+
+
+async def test_a_list_tells_no_status_of_a_deleted_session_that_had_the_id(tmp_path: Path) -> None:
+    async def thinking(_: ModelRequest) -> Reply:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    plan = calls(("t__echo", {})), thinking
+    with anyio.fail_after(10):
+        async with (
+            open_world(tmp_path) as looking,
+            open_world(tmp_path, *plan, profile=ASK, tools=echo_tools()) as working,
+        ):
+            for wait, status in ((10, "needs_approval"), (0, "running")):
+                await start(working, wait=wait)
+                page = await looking.service.list(status=None, query="", limit=10, cursor=None)
+                assert [told for _, told in page.sessions] == [status]
+                await working.service.cancel("s1")
+                await working.store.delete("s1")
 
 
 async def test_the_same_message_right_after_its_answer_is_a_new_one_though_it_comes_first(
