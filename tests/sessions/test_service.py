@@ -23,6 +23,7 @@ from agent_mcp.errors import (
     TransientModelError,
 )
 from agent_mcp.sessions.log import SessionState
+from agent_mcp.sessions.ports import NewSession
 from agent_mcp.sessions.profile import ApprovalRules, Budget, Profile
 from agent_mcp.sessions.reports import TurnReport
 from agent_mcp.sessions.room import ServiceLimits
@@ -945,6 +946,21 @@ async def test_a_session_that_was_deleted_and_made_anew_elsewhere_is_not_taken_f
             summary = await first.service.summary("s1")
     read = [message.text for message in history if isinstance(message, UserMessage)]
     assert (read, summary.turns) == (["three", "four"], 2)
+
+
+async def test_who_runs_the_turn_of_a_session_made_anew_reads_nothing_of_the_old_one(tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        async with open_world(tmp_path, says("old"), says("new")) as worker:
+            await start(worker, "one")
+            record = await worker.store.get("s1")
+            await worker.store.delete("s1")
+            anew = NewSession(id="s1", profile=record.profile, origin="", principal="")
+            # As another process does: nothing here hears of it but the turn.
+            await worker.store.create(anew, message="two")
+            worker.dispatcher.enqueue("s1", 1)
+            await until(lambda: len(worker.model.requests) == 2)
+    read = [said.text for said in worker.model.requests[-1].history if isinstance(said, UserMessage)]
+    assert read == ["two"]
 
 
 async def test_a_list_tells_no_status_of_a_deleted_session_that_had_the_id(tmp_path: Path) -> None:
