@@ -73,10 +73,13 @@ def resolve_store(store: str, *, base: Path, environ: Mapping[str, str]) -> str:
     """A store as written, a SQLite one with its whole path: `sqlite:////abs/x.db`.
 
     `sqlite:////x.db` is absolute; `sqlite:///x.db` is relative to `base`, after SQLAlchemy's custom, and so is a bare
-    path. Other databases' addresses stay as they are.
+    path. Other databases' addresses stay as they are, and what was meant to be one too: with its slashes missing it
+    would make a file whose name holds a password.
     """
     scheme, separator, path = store.partition("://")
     if not separator:
+        if store.lower().startswith(("postgres:", "postgresql:")):
+            return store
         path = store
     elif scheme.lower() != "sqlite" or not path.startswith("/"):
         return store

@@ -108,7 +108,8 @@ def _driver() -> Generator[None]:
 def _sqlite_path(url: str) -> Path:
     scheme, separator, rest = url.partition("://")
     if not separator:
-        raise ConfigError("store", f"{url!r} is no store address", hint=f"write {_SHAPE}")
+        # It is not repeated: it may hold a password.
+        raise ConfigError("store", "this is no store address", hint=f"write {_SHAPE}")
     if scheme != "sqlite":  # the rest is not repeated: it may hold a password
         raise ConfigError(
             "store", f"unknown store {scheme!r}: sqlite and postgresql are known", hint=f"write {_SHAPE}"

@@ -68,6 +68,7 @@ def test_wrong_usage_ends_with_2(machine: Machine, arguments: list[str]) -> None
         ({"defaults": {"model": "nothing"}}, ["defaults.model", "`nothing`"]),
         ({"store": "mysql://host/x"}, [": store: ", "'mysql'"]),
         ({"store": "postgresql://user:a@b@host/x"}, [": store: ", "%40"]),
+        ({"store": "postgresql:/user:hush@host/x"}, [": store: ", "no store address", "postgresql://"]),
     ],
 )
 def test_a_wrong_config_ends_with_2_and_names_file_key_and_problem(
@@ -79,7 +80,7 @@ def test_a_wrong_config_ends_with_2_and_names_file_key_and_problem(
     said = done.stdout + done.stderr
     for word in [str(file), *words]:
         assert word in said
-    assert "Traceback" not in said
+    assert "Traceback" not in said and "hush" not in said
 
 
 def test_a_config_that_is_not_there_ends_with_2_in_one_line(machine: Machine) -> None:
