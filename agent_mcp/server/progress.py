@@ -15,6 +15,8 @@ from agent_mcp.sessions.ports import Clock
 from agent_mcp.sessions.transcript import cut
 
 INTERVAL_SECONDS = 5.0
+PACE_SECONDS = 1.0
+"""The least time between a line and one of a server's progress after it: what comes meanwhile is told in one."""
 MESSAGE_CHARACTERS = 200
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -31,39 +33,61 @@ class ProgressReporter:
         self._began = clock.monotonic()
         self._sent = 0
         self._line = "waiting for the model"
+        self._calls: dict[str, str] = {}
+        """What each call of the newest step is named in a line."""
         self._news = anyio.Event()
+        self._tool_news = anyio.Event()
 
     def watch(self, state: SessionState) -> None:
         """The log has grown."""
+        self._calls = _calls_of(state)
         line = line_of(state)
         if line != self._line:
             self._line = line
-            self._news.set()
+            self._tell()
 
     def hear(self, happening: Happening) -> None:
         """Something happened that is not in the log."""
         match happening:
             case ReplyRestarted(reason=reason, wait_seconds=seconds, attempt=attempt):
                 self._line = f"try {attempt} in {seconds:.0f} s: {reason}"
-                self._news.set()
-            case ToolProgress(message=message, progress=progress, total=total):
+                self._tell()
+            case ToolProgress(call_id=call_id, message=message, progress=progress, total=total):
                 of = "" if total is None else f"/{total:g}"
-                self._line = f"tool: {progress:g}{of} {message}".rstrip()
+                self._line = f"{self._calls.get(call_id, 'tool')}: {progress:g}{of} {message}".rstrip()
+                self._tool_news.set()
             case _:
                 pass
 
     async def run(self) -> None:
-        """Send a line at each piece of news, and the last one again after each interval."""
+        """Send a line at each piece of news, a server's at a pace, and the last one again after each interval."""
         while True:
-            # Silence must not last: when no news comes, the elapsed time is news.
-            with anyio.move_on_after(self._interval_seconds):
-                await self._news.wait()
-            self._news = anyio.Event()
+            await self._wait()
+            self._news, self._tool_news = anyio.Event(), anyio.Event()
             self._sent += 1
             elapsed = self._clock.monotonic() - self._began
             await self._report(
                 float(self._sent), None, cut(f"{self._line} ({elapsed:.0f} s)", MESSAGE_CHARACTERS)
             )
+
+    async def _wait(self) -> None:
+        # Silence must not last: when no news comes, the elapsed time is news. A server may report as often as it
+        # likes, so its news wait for their turn.
+        with anyio.move_on_after(self._interval_seconds):
+            with anyio.move_on_after(PACE_SECONDS):
+                await self._news.wait()
+            await self._tool_news.wait()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._tool_news.set()
+
+
+def _calls_of(state: SessionState) -> dict[str, str]:
+    if state.active is None or not state.active.steps:
+        return {}
+    step = state.active.steps[-1]
+    return {call.call.id: f"step {step.number}: {call.call.name}" for call in step.calls}
 
 
 def line_of(state: SessionState) -> str:

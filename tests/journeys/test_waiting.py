@@ -1,5 +1,6 @@
 """A turn belongs to the server: hosts that wait, give up, disconnect or ask again."""
 
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import anyio
 import pytest
 from mcp.shared.dispatcher import ProgressFnT
 
-from tests.support.host import Era, Host, Json, open_host, until
+from tests.support.host import ROOT, Era, Home, Host, Json, open_host, until
 from tests.support.journey import Scene, call, calls, open_scene, release, says, work_done
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +120,22 @@ async def start_and_hear(host: Host, hear: ProgressFnT) -> None:
     """Run a turn to its end, with progress."""
     ended = await host.call_with_progress(hear, "start_session", session_id="s1", message="hold both")
     assert ended["text"] == "Both seen."
+
+
+async def test_a_servers_progress_is_passed_up_under_the_name_of_its_tool(tmp_path: Path) -> None:
+    heard: list[tuple[float, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, message))
+
+    server = {"command": sys.executable, "args": ["-m", "tests.support.servers.sdk"], "cwd": str(ROOT)}
+    home = Home(tmp_path, {"mcpServers": {"sdk": server}})
+    with anyio.fail_after(30):
+        async with open_host(home) as host, anyio.create_task_group() as tasks:
+            start = partial(host.call_with_progress, hear, "start_session", session_id="s1")
+            tasks.start_soon(partial(start, message="/call sdk__slow {}"))
+            await until(partial(progress_tells, heard, "step 0: sdk__slow: 0/1 begun"))
+            await host.call("cancel", session_id="s1")
 
 
 async def test_no_progress_comes_unasked(tmp_path: Path) -> None:
