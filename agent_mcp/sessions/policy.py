@@ -59,7 +59,7 @@ def judge(rules: ApprovalRules, tool: Tool, of_server: ApprovalRules = _NO_RULES
     if allow is not None:
         return "run", allow.words
     if tool.destructive is True:
-        return "ask", "the tool declares itself destructive"
+        return "ask", "its own hint that it is destructive"
     return "run", "no rule names it"
 
 
