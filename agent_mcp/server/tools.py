@@ -215,7 +215,8 @@ class PublishedTools:
     ) -> Result:
         wait_seconds = caller.wait.applied(asked_seconds)
         until = self._clock.monotonic() + wait_seconds
-        if caller.retry is not None and caller.retry.session_id == session_id:
+        next_round = caller.retry is not None and caller.retry.session_id == session_id
+        if caller.retry is not None and next_round:
             for given in caller.retry.inputs:
                 await self._service.answer_input(session_id, given)
         # A call that does not wait does not ask either.
@@ -236,6 +237,9 @@ class PublishedTools:
                     report = await self._asked(waited, caller, until=until, relay=relay, watcher=watch)
         if isinstance(report, InputRequiredResult):
             return report
+        if next_round:
+            # The host brings answers to our questions: it is the same call still, not sent again.
+            report = replace(report, resent=False)
         waits = results.Waits(wait_seconds, asked_seconds, caller.wait.cap_seconds)
         return await self._delivered(report, caller, waits)
 

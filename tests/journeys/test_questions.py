@@ -44,6 +44,7 @@ async def told(served: Served, era: Era, message: str) -> tuple[str, list[str]]:
         result = await client.call_tool("start_session", {"message": message})
     content = cast("Json", result.structured_content)
     assert content["stop_reason"] == "end_turn"
+    assert "resent" not in content, "answering a question sends nothing again"
     return content["text"], asked
 
 
