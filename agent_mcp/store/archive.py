@@ -12,11 +12,13 @@ stand there as they are stored; an event's large contents stand in it, once for 
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO, NoReturn, cast
 
-from agent_mcp.errors import StoreError
+from agent_mcp.errors import InvalidArgumentError, StoreError
+from agent_mcp.sessions.start import check_session_id
 from agent_mcp.sessions.upkeep import ArchivedTurn, RawEvent, SessionArchive, StoreUpkeep
 from agent_mcp.store.codec import decode, decode_profile
 
@@ -24,6 +26,11 @@ FORMAT = "agent-mcp sessions"
 VERSION = 1
 
 _AGAIN = "take the line from another copy, or export again"
+_LARGEST = 2**31 - 1
+"""Of a number: what every store can hold."""
+_LATEST = 32_503_680_000
+"""The year 3000: one time that a calendar does not know would spoil every list that its session stands in."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _Line = Mapping[str, Any]
 
 
@@ -98,17 +105,20 @@ class ArchiveReader:
             )
 
     def _session(self, line: _Line) -> ArchivedSession:
-        row = self._object(line, "session")
+        archive: SessionArchive = self._built(SessionArchive, self._object(line, "session"))
+        self._checked(lambda: check_session_id(archive.id))
+        self._checked(lambda: decode_profile(archive.profile))
         turns: list[ArchivedTurn] = []
         at, number = self._file.tell(), self._line
         while (following := self._next()) is not None and "turn" in following:
-            turn = self._object(following, "turn")
-            turns.append(self._turn(turn))
+            turn = self._turn(self._object(following, "turn"))
+            if turns and turn.n <= turns[-1].n:
+                self._refuse(f"turn {turn.n} of session {archive.id} comes after turn {turns[-1].n}", _AGAIN)
+            turns.append(turn)
             at, number = self._file.tell(), self._line
         self._go_to(at, number)
-        archive = self._built(SessionArchive, {**row, "turns": tuple(turns)})
-        self._checked(lambda: decode_profile(archive.profile))
-        return ArchivedSession(archive, lambda: self._events(archive, at, number))
+        whole = replace(archive, turns=tuple(turns))
+        return ArchivedSession(whole, lambda: self._events(whole, at, number))
 
     def _turn(self, fields: Mapping[str, Any]) -> ArchivedTurn:
         turn: ArchivedTurn = self._built(ArchivedTurn, fields)
@@ -142,6 +152,8 @@ class ArchiveReader:
         try:
             text = raw.decode().strip()
             line = json.loads(text)
+            if _HALF.search(text):
+                _dump(line).encode()  # half a character is accepted by JSON and by no store
         except (ValueError, RecursionError) as error:
             self._refuse(f"this is not JSON: {error}", _AGAIN)
         if not isinstance(line, dict):
@@ -155,10 +167,13 @@ class ArchiveReader:
         return cast("dict[str, Any]", value)
 
     def _built(self, cls: type[Any], fields: Mapping[str, Any]) -> Any:
-        """Raises: StoreError: a field is missing, or one is not known, or has another type."""
+        """Raises: StoreError: a field is missing, or one is not known, or has another type, or is out of range."""
         for key, value in fields.items():
             if key in _TYPES and not isinstance(value, _TYPES[key]):
                 self._refuse(f"{key!r} has another type", _AGAIN)
+            largest = _LATEST if _TYPES.get(key) is _TIME else _LARGEST
+            if isinstance(value, int | float) and not 0 <= value <= largest:
+                self._refuse(f"{key!r} is out of range", _AGAIN)
         unknown = sorted(set(fields) - set(cls.__annotations__))
         if unknown:
             self._refuse(f"{unknown[0]!r} is not known", "update agent-mcp")
@@ -167,22 +182,23 @@ class ArchiveReader:
     def _checked(self, make: Callable[[], Any]) -> Any:
         try:
             return make()
-        except (StoreError, TypeError) as error:
+        except (StoreError, InvalidArgumentError, TypeError) as error:
             self._refuse(str(error), _AGAIN)
 
     def _refuse(self, problem: str, hint: str) -> NoReturn:
         raise StoreError(f"{self._name}: line {self._line}: {problem}", hint=hint)
 
 
+_TIME = (int, float)
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "id": str,
     "seq": int,
     "turn": int,
     "n": int,
     "head": int,
-    "at": (int, float),
-    "created_at": (int, float),
-    "updated_at": (int, float),
+    "at": _TIME,
+    "created_at": _TIME,
+    "updated_at": _TIME,
     "kind": str,
     "status": str,
     "origin": str,

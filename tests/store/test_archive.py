@@ -147,7 +147,16 @@ async def good(store: SessionStore) -> list[bytes]:
         (8, b"", "line 8: session s1 has no end here"),
         (8, b'{"end":{"id":"s1","events":2}}\n', "line 8: session s1 has no end here"),
         (3, b'{"turn":{"n":1,"status":"running"}}\n', "line 3: a turn can't be 'running'"),
-        (2, b'{"session":{"id":"s1","profile":{"agent":1}}}\n', "line 4: "),
+        (2, b'{"session":{"id":"s1","profile":{"agent":1}}}\n', "line 2: "),
+        (4, b'{"turn":{"n":1,"status":"done"}}\n', "line 4: turn 1 of session s1 comes after turn 1"),
+        (3, b'{"turn":{"n":1' + b"0" * 30 + b',"status":"done"}}\n', "line 3: 'n' is out of range"),
+        (5, b'{"event":{"seq":1,"turn":-1,"at":1,"kind":"x","data":{}}}\n', "line 5: 'turn' is out of range"),
+        (5, b'{"event":{"seq":1,"turn":1,"at":NaN,"kind":"x","data":{}}}\n', "line 5: 'at' is out of range"),
+        (
+            5,
+            b'{"event":{"seq":1,"turn":1,"at":1,"kind":"user_message","data":{"text":"\\uD83D"}}}\n',
+            "line 5: .*surrogates not allowed",
+        ),
         (1, b'{"format":"agent-mcp sessions","version":2}\n', "line 1: format version 2 is newer than 1"),
         (1, b"{}\n", "line 1: this is no export"),
     ],
@@ -158,6 +167,26 @@ async def test_a_damaged_line_is_named_and_its_session_left_out(
     damaged = [*good[: number - 1], line, *good[number:]]
     with pytest.raises(StoreError, match=said):
         await take_in(store, b"".join(damaged))
+    assert await store.list(principal=None, limit=9) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "put", "said"),
+    [
+        (b'"updated_at":3.1', b'"updated_at":1e999', "'updated_at' is out of range"),
+        (b'"updated_at":3.1', b'"updated_at":1e300', "'updated_at' is out of range"),
+        (b'"created_at":1.25', b'"created_at":-1e300', "'created_at' is out of range"),
+        (b'"head":3', b'"head":99999999999999999999', "'head' is out of range"),
+        (b'"id":"s1"', b'"id":"../s1"', "session_id: '../s1' is not an id"),
+        (b'"id":"s1"', b'"id":"s\\u001b[31m"', "is not an id"),
+    ],
+)
+async def test_a_session_that_no_client_could_list_or_name_is_left_out(
+    store: SessionStore, good: list[bytes], was: bytes, put: bytes, said: str
+) -> None:
+    odd = [good[0], good[1].replace(was, put), *good[2:]]
+    with pytest.raises(StoreError, match=rf"line 2: .*{said}"):
+        await take_in(store, b"".join(odd))
     assert await store.list(principal=None, limit=9) == []
 
 
