@@ -6,7 +6,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from agent_mcp.cli.terminal import counted
 from agent_mcp.config.schema import RetentionEntry
-from agent_mcp.errors import AgentMcpError, ConfigError, SessionExistsError
+from agent_mcp.errors import AgentMcpError, ConfigError, SessionExistsError, SessionNotFoundError
 from agent_mcp.sessions.ports import SessionListing, SessionStore
 from agent_mcp.sessions.retention import expiry_of, prune_all
 from agent_mcp.sessions.upkeep import Compaction, Expiry
@@ -35,11 +35,11 @@ async def all_sessions(store: SessionStore) -> Sequence[SessionListing]:
 
 
 async def export_sessions(store: SessionStore, options: Namespace) -> None:
-    """One session, or all, as JSON Lines on stdout or in a new file.
+    """One session, or all, as JSON Lines on stdout or in a new file. Of all, those are left out that go meanwhile.
 
     Raises:
         SessionNotFoundError: there is no such session; then no file was made.
-        AgentMcpError: the file can't be made, or is there already.
+        AgentMcpError: the file can't be made or written, or was there already; one that was begun is removed.
     """
     if options.all:
         ids = [line.id for line in await all_sessions(store)]
@@ -48,8 +48,9 @@ async def export_sessions(store: SessionStore, options: Namespace) -> None:
     with _output(options.output) as file:
         file.write(f"{header()}\n")
         for session_id in ids:
-            async for line in exported(store, session_id):
-                file.write(f"{line}\n")
+            with suppress(SessionNotFoundError) if options.all else nullcontext():
+                async for line in exported(store, session_id):
+                    file.write(f"{line}\n")
 
 
 @contextmanager
@@ -63,8 +64,16 @@ def _output(path: str | None) -> Generator[TextIO]:
         new.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise AgentMcpError(f"can't write {path}: {error.strerror} (choose another --output)") from error
-    with new.open("w", encoding="utf-8", newline="\n") as file:
-        yield file
+    try:
+        with new.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+    except BaseException as error:
+        new.unlink(
+            missing_ok=True
+        )  # part of an export would pass for a backup, and stand in the way of the next try
+        if isinstance(error, OSError):
+            raise AgentMcpError(f"can't write {path}: {error.strerror} (choose another --output)") from error
+        raise
 
 
 async def import_sessions(store: SessionStore, options: Namespace) -> None:

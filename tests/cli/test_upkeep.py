@@ -1,21 +1,24 @@
 """`agent-mcp sessions export|import|prune`: out, in and away, as an operator sees it."""
 
+import errno
 import io
 import os
 import sys
 from argparse import Namespace
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from agent_mcp.cli.parser import parse
 from agent_mcp.cli.upkeep import export_sessions, import_sessions, prune_sessions
 from agent_mcp.config.schema import RetentionEntry
-from agent_mcp.errors import AgentMcpError, ConfigError, SessionExistsError, SessionNotFoundError
+from agent_mcp.errors import AgentMcpError, ConfigError, SessionExistsError, SessionNotFoundError, StoreError
 from agent_mcp.sessions.events import NoteAdded
 from agent_mcp.sessions.ports import NewSession, SessionStore
 from agent_mcp.sessions.profile import Profile
+from agent_mcp.sessions.upkeep import Expiry, SessionArchive
 from agent_mcp.store.open import open_store
 from tests.cli.conftest import Machine
 
@@ -94,6 +97,41 @@ async def test_an_export_never_writes_over_a_file_and_makes_none_for_nobody(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the mode says nothing about others there")
+async def test_an_export_of_all_leaves_out_what_is_pruned_meanwhile(
+    store: SessionStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = store.archive
+
+    async def prune_first(session_id: str) -> SessionArchive:
+        await store.prune(Expiry(keep=0), limit=9)
+        return await archive(session_id)
+
+    monkeypatch.setattr(store, "archive", prune_first)
+    await export_sessions(store, options("export", "--all"))
+    ends = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"end"')]
+    assert ends == ['{"end":{"id":"b","events":1}}']
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), r"can't write .*mine\.txt: No space left"),
+        (StoreError("gone"), "gone"),
+    ],
+)
+async def test_an_export_that_fails_leaves_no_part_of_a_file(
+    store: SessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, said: str
+) -> None:
+    async def fail(session_id: str, *, after: int, up_to: int) -> NoReturn:
+        raise fault
+
+    monkeypatch.setattr(store, "raw_events", fail)
+    file = tmp_path / "mine.txt"
+    with pytest.raises(AgentMcpError, match=said):
+        await export_sessions(store, options("export", "--all", "--output", str(file)))
+    assert not file.exists()
+
+
 async def test_nobody_else_can_read_an_export(store: SessionStore, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
