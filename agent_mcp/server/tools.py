@@ -301,7 +301,7 @@ class PublishedTools:
         """The status of a session that may not exist, for a refusal: this must not fail in its turn."""
         try:
             return None if session_id is None else (await self._service.summary(session_id)).status
-        except PublicError:
+        except Exception:  # the same that made the call fail, and in the log already
             return None
 
 

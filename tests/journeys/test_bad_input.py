@@ -10,6 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
+from agent_mcp.sessions.upkeep import RawEvent, SessionArchive
+from agent_mcp.store.open import open_store
 from tests.support.host import Home, Host, environment, open_host
 from tests.support.journey import WIRES, WireName, call, calls, open_scene, raw, says, work_done
 from tests.support.model_script import Answer, Call, Fault
@@ -263,3 +265,15 @@ def serve(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         timeout=20,
         check=False,
     )
+
+
+async def test_a_session_whose_log_makes_no_sense_fails_in_every_tools_own_schema(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    async with open_store(f"sqlite:///{home.store}") as store:
+        event = RawEvent(1, 0, 1.0, "tool_started", '{"call_id":"call_of_nobody","rerun":false}')
+        archive = SessionArchive("odd", "{}", head=1, created_at=1.0, updated_at=1.0)
+        await store.restore(archive, lambda: iter([event]))
+    async with open_host(home) as host:
+        for tool, more in (("summary", {}), ("send_message", {"message": "hello"}), ("close_session", {})):
+            answer = await host.call(tool, session_id="odd", **more)
+            assert answer["error"]["code"] == "INTERNAL_ERROR"
