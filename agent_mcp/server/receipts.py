@@ -44,3 +44,6 @@ class Receipt:
                     await deed()
                 except PublicError as error:
                     log.warning("an answer was sent, and that could not be written down: %s", error)
+                except Exception:
+                    # It runs among the tasks of a transport, which one bad deed must not end.
+                    log.exception("what follows from an answer failed")
