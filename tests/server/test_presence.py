@@ -1,8 +1,10 @@
-"""Which part of a response has the answer."""
+"""Which part of a response has the answer, and whether anybody is there to read it."""
 
+import anyio
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from agent_mcp.server.presence import holds_answer
+from agent_mcp.server.presence import Presence, holds_answer
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,30 @@ def test_a_result_and_an_error_are_answers(part: bytes) -> None:
 )
 def test_pings_news_and_questions_are_none(part: bytes) -> None:
     assert not holds_answer(part)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("heard", "delivered"), [(1, True), (2, False)])
+async def test_who_hung_up_before_the_answer_does_not_have_it(heard: int, delivered: bool) -> None:
+    messages: list[Message] = [{"type": "http.request"}, {"type": "http.disconnect"}]
+    done: list[bool] = []
+
+    async def deed() -> None:
+        done.append(True)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["agent_mcp.client"].receipt.then(deed)
+        for _ in range(heard):
+            await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        pass
+
+    with anyio.fail_after(5):
+        await Presence(answer, anyio.Event())({"type": "http"}, receive, send)
+    assert bool(done) == delivered
