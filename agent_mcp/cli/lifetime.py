@@ -58,9 +58,8 @@ async def _supervised(main: Main, parent: int | None, outcome: _Outcome) -> None
 async def _end_on_signal(work: CancelScope, outcome: _Outcome, *, task_status: TaskStatus[None]) -> None:
     """The first signal decides the status; further ones change nothing, the end is under way."""
     ending = [signal.SIGINT, signal.SIGTERM]
-    if (
-        signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    ):  # `nohup` has it ignored, to outlive its terminal.
+    # `nohup` has it ignored, to outlive its terminal.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         ending.append(signal.SIGHUP)
     with anyio.open_signal_receiver(*ending) as signals:
         task_status.started()

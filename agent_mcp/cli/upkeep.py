@@ -68,9 +68,8 @@ def _output(path: str | None) -> Generator[TextIO]:
         with new.open("w", encoding="utf-8", newline="\n") as file:
             yield file
     except BaseException as error:
-        new.unlink(
-            missing_ok=True
-        )  # part of an export would pass for a backup, and stand in the way of the next try
+        # Part of an export would pass for a backup, and stand in the way of the next try.
+        new.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise AgentMcpError(f"can't write {path}: {error.strerror} (choose another --output)") from error
         raise
